@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events that notify writes. ``notification-<id>``: one message to one person."""
+
+from marshmallow import fields
+
+from services.common.contracts import values as v
+from services.common.contracts.registry import EventContract, EventSchema, register
+
+
+class NotificationRequestedV1(EventSchema):
+    """A message is to be sent; personal parts are read from the named events when it is sent."""
+
+    dossier = v.dossier_id()
+    template = v.one_of("accepted", "result_ready")
+    channel = v.one_of("sms")
+    params = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    contact_event = v.uuid()
+    code_event = fields.UUID(required=True, allow_none=True)
+
+
+class NotificationAttemptedV1(EventSchema):
+    """From here on the message may have gone out: recorded before the provider is called."""
+
+    attempt = v.count(1, 100)
+    provider = v.word(16)
+
+
+class NotificationAcceptedV1(EventSchema):
+    """The provider took it and named it."""
+
+    attempt = v.count(1, 100)
+    provider_message = v.word(64)
+
+
+class NotificationFailedV1(EventSchema):
+    """The provider refused it; nothing went out."""
+
+    attempt = v.count(1, 100)
+    error = v.text(100)
+
+
+class NotificationOutcomeUnknownV1(EventSchema):
+    """Nobody knows whether it went out; a person decides, it is not sent again by itself."""
+
+    attempt = v.count(1, 100)
+    reason = v.text(100)
+
+
+class NotificationDeliveredV1(EventSchema):
+    """The delivery receipt came."""
+
+    provider_message = v.word(64)
+    state = v.one_of("DELIVRD", "EXPIRED", "UNDELIV", "REJECTD", "UNKNOWN")
+
+
+register(
+    EventContract(
+        type="notification.requested", schema=1, fields=NotificationRequestedV1,
+        en="A message is to be sent.", vi="Cần gửi một tin nhắn.",
+    ),
+    EventContract(
+        type="notification.attempted", schema=1, fields=NotificationAttemptedV1,
+        en="Sending was begun.", vi="Bắt đầu gửi tin nhắn.",
+    ),
+    EventContract(
+        type="notification.accepted", schema=1, fields=NotificationAcceptedV1,
+        en="The provider took the message.", vi="Nhà cung cấp đã nhận tin nhắn.",
+    ),
+    EventContract(
+        type="notification.failed", schema=1, fields=NotificationFailedV1,
+        en="The provider refused the message.", vi="Nhà cung cấp từ chối tin nhắn.",
+    ),
+    EventContract(
+        type="notification.outcome_unknown", schema=1, fields=NotificationOutcomeUnknownV1,
+        en="Nobody knows whether the message went out.", vi="Không rõ tin nhắn đã gửi hay chưa.",
+    ),
+    EventContract(
+        type="notification.delivered", schema=1, fields=NotificationDeliveredV1,
+        en="The delivery receipt came.", vi="Có báo cáo giao tin nhắn.",
+    ),
+)  # fmt: skip

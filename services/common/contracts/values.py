@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Field kinds that contracts share: ids, money, codes, instants.
+
+Everything is a JSON string, integer, boolean or null (see ``canonical``); money is whole đồng.
+"""
+
+from typing import Any
+
+from marshmallow import fields, validate
+
+AMOUNT_MAX_VND = 10_000_000_000
+
+
+def dossier_id(**more: Any) -> fields.UUID:
+    """The dossier's final id, made where it was handed in (UUIDv7)."""
+    return fields.UUID(required=True, **more)
+
+
+def uuid(*, required: bool = True) -> fields.UUID:
+    """Any other id."""
+    return fields.UUID(required=required)
+
+
+def vnd(*, low: int = 0) -> fields.Integer:
+    """Whole đồng."""
+    return fields.Integer(
+        required=True, strict=True, validate=validate.Range(low, AMOUNT_MAX_VND)
+    )
+
+
+def count(low: int = 0, high: int = 1_000_000) -> fields.Integer:
+    """A whole number of things."""
+    return fields.Integer(required=True, strict=True, validate=validate.Range(low, high))
+
+
+def word(high: int = 64, *, low: int = 1, required: bool = True) -> fields.String:
+    """A code or identifier: printable ASCII without spaces."""
+    pattern = validate.Regexp(r"^[!-~]+$")
+    return fields.String(required=required, validate=[validate.Length(low, high), pattern])
+
+
+def text(high: int = 200, *, required: bool = True) -> fields.String:
+    """A short text for people, any language."""
+    return fields.String(required=required, validate=validate.Length(1, high))
+
+
+def instant() -> fields.AwareDateTime:
+    """An instant with its offset, RFC 3339: ``2026-11-23T16:00:00+07:00``."""
+    return fields.AwareDateTime(required=True, format="iso")
+
+
+def serial() -> fields.String:
+    """A machine's serial: ``VT01``."""
+    return fields.String(required=True, validate=validate.Regexp(r"^[A-Z]{2}[0-9]{2}$"))
+
+
+def procedure_code() -> fields.String:
+    """A national procedure code: ``2.000635``."""
+    return fields.String(required=True, validate=validate.Regexp(r"^[1-9]\.\d{6}$"))
+
+
+def one_of(*choices: str) -> fields.String:
+    """One word of a closed list."""
+    return fields.String(required=True, validate=validate.OneOf(choices))

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The event log as its users see it; PostgreSQL and the in-memory twin both satisfy it.
+
+One conformance suite (``tests/contract/eventlog``) runs on every implementation.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from services.common.eventlog.record import AppendRequest, Appended, RecordedEvent
+from services.common.personal import Sealed
+
+
+class EventLog(Protocol):
+    """Append, read, follow, and keep the inbox of reactors."""
+
+    log_id: int
+
+    def append(self, request: AppendRequest, *, timeout_s: float = 30.0) -> Appended:
+        """Commit ``request`` durably and return its answer.
+
+        Blocks until the batch it travelled in is committed. Safe to call from many threads; safe
+        to call again with the same request after any error.
+
+        Raises:
+            Conflict: a stream is not at its expected version; nothing was appended.
+            Refused: ``idempotency_key_reused`` (same key, other digest) or ``foreign_category``
+                (this login does not write that category).
+            Malformed: limits exceeded, a stream twice in a request, or data that is not canonical.
+            Unavailable: no answer within ``timeout_s``; the request may or may not be in the log,
+                and asking again tells.
+        """
+        ...
+
+    def head(self) -> int:
+        """Return the highest position; 0 for an empty log."""
+        ...
+
+    def read_stream(
+        self, stream: str, *, after_version: int = 0, limit: int = 10_000
+    ) -> Sequence[RecordedEvent]:
+        """Return events of ``stream`` after ``after_version`` in version order."""
+        ...
+
+    def read_streams(self, streams: Sequence[str]) -> Mapping[str, Sequence[RecordedEvent]]:
+        """Return whole streams in one round trip; an absent stream maps to an empty sequence."""
+        ...
+
+    def read_subject(
+        self, subject: str, *, until_position: int | None = None, until: datetime | None = None
+    ) -> Sequence[RecordedEvent]:
+        """Return one dossier's whole story over all streams, in position order."""
+        ...
+
+    def read_all(
+        self, after: int, *, limit: int = 1000, types: Sequence[str] | None = None
+    ) -> Sequence[RecordedEvent]:
+        """Return up to ``limit`` events after position ``after``, optionally of some types."""
+        ...
+
+    def read_positions(self, positions: Sequence[int]) -> Sequence[RecordedEvent]:
+        """Return the events at ``positions`` that exist, in position order."""
+        ...
+
+    def subscribe(
+        self, after: int, *, types: Sequence[str] | None = None, stop_after_idle_s: float | None = None
+    ) -> Iterator[RecordedEvent]:
+        """Yield events after ``after`` for ever, waking on commit and polling each second.
+
+        Ends by itself only after ``stop_after_idle_s`` seconds without an event, where given.
+        """
+        ...
+
+    def read_personal(self, event_id: UUID) -> Mapping[str, Sealed]:
+        """Return the ciphertexts that belong to one event, by field; empty after erasure."""
+        ...
+
+    def done_through(self, reactor: str) -> int:
+        """Return the position up to which ``reactor`` has handled everything; 0 at first."""
+        ...
+
+    def unhandled(
+        self, reactor: str, types: Sequence[str], *, recorded_before: datetime, limit: int = 500
+    ) -> Sequence[RecordedEvent]:
+        """Return events of ``types`` above done_through that have no handled row, oldest first."""
+        ...
+
+    def advance_done_through(
+        self, reactor: str, types: Sequence[str], *, recorded_before: datetime
+    ) -> int:
+        """Move done_through up to just below the first event without a handled row.
+
+        Removes the handled rows at and below it. Never moves down. Returns the new value.
+        """
+        ...
+
+
+class KeyStore(Protocol):
+    """Wrapped data keys; its own database, its own backups."""
+
+    def put(self, key_id: UUID, purpose: str, secret: bytes) -> None:
+        """Store a data key; storing the same key again changes nothing.
+
+        Raises:
+            Refused: ``key_id_reused`` when the id exists with another key or purpose.
+            Unavailable: the key database is down.
+        """
+        ...
+
+    def get(self, key_id: UUID) -> tuple[str, bytes] | None:
+        """Return (purpose, secret), or None when it was destroyed or never existed.
+
+        Raises:
+            Refused: ``purpose_not_granted`` when this login may not use the key's purpose.
+            Unavailable: the key database is down.
+        """
+        ...

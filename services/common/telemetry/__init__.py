@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logs, metrics and health of a process."""
