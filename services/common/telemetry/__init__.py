@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logs, metrics and health of a process."""
+"""Logs, metrics and health of every process."""

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one truth about exchanges, queues and bindings; ``definitions.json`` is generated from it.
+
+Consumers hold the topology to this table at start and every 60 s, so a deleted queue or binding
+comes back by itself. What was lost with it comes from the log, through the sweeper (ADR-0006).
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from pika.adapters.blocking_connection import BlockingChannel
+
+VHOST: Final = "motcua"
+EVENTS: Final = "motcua.events"
+UNROUTED: Final = "motcua.unrouted"
+DEAD: Final = "motcua.dead"
+DELIVERY_LIMIT: Final = 20
+QUEUE_LENGTH_MAX: Final = 1_000_000
+UNROUTED_LENGTH_MAX: Final = 100_000
+
+BINDINGS: Final[dict[str, tuple[str, ...]]] = {
+    "intake.reactions": (
+        "kiosk.dossier_deposited", "kiosk.result_loaded", "kiosk.result_released",
+    ),
+    "intake.one_stop": ("dossier.accepted", "dossier.returned"),
+    "payment.reactions": (
+        "dossier.registered", "kiosk.cash_note_credited", "kiosk.cash_closed",
+        "payment.bank_credit_received",
+    ),
+    "notify.reactions": ("dossier.accepted", "kiosk.grant_stored"),
+    "notify.sending": ("notification.requested",),
+    "kiosk_sync.reactions": ("payment.requested", "payment.settled", "dossier.ready"),
+}  # fmt: skip
+"""Event types by queue; a queue has the name of its reactor."""
+
+Arguments = dict[str, str | int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """One reactor's queue with its dead-letter queue.
+
+    Attributes:
+        name: the reactor's name.
+        types: event types bound to it, every schema of each.
+    """
+
+    name: str
+    types: tuple[str, ...]
+
+    @property
+    def dead_letter_queue(self) -> str:
+        """``<queue>.dlq``: kept until somebody looks."""
+        return f"{self.name}.dlq"
+
+    @property
+    def arguments(self) -> Arguments:
+        """Arguments of the queue itself; a queue cannot change them later."""
+        return {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": DELIVERY_LIMIT,
+            "x-dead-letter-exchange": DEAD,
+            "x-dead-letter-routing-key": self.dead_letter_queue,
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+            "x-max-length": QUEUE_LENGTH_MAX,
+        }
+
+    @property
+    def routing_keys(self) -> tuple[str, ...]:
+        """``dossier.accepted.*``: a new schema of a type reaches the same queue."""
+        return tuple(f"{name}.*" for name in self.types)
+
+
+def dead_letter_arguments() -> Arguments:
+    """Return the arguments of every ``*.dlq``."""
+    return {
+        "x-queue-type": "quorum", "x-overflow": "reject-publish", "x-max-length": QUEUE_LENGTH_MAX,
+    }  # fmt: skip
+
+
+def queues() -> tuple[Queue, ...]:
+    """Return every reactor queue of the platform."""
+    return tuple(Queue(name=name, types=types) for name, types in BINDINGS.items())
+
+
+def ensure_exchanges(channel: BlockingChannel) -> None:
+    """Declare the exchanges and the queue of unrouted events; changes nothing that is right."""
+    channel.exchange_declare(UNROUTED, "fanout", durable=True)
+    channel.exchange_declare(
+        EVENTS, "topic", durable=True, arguments={"alternate-exchange": UNROUTED}
+    )
+    channel.exchange_declare(DEAD, "direct", durable=True)
+    channel.queue_declare(UNROUTED, durable=True, arguments=_unrouted_arguments())
+    channel.queue_bind(UNROUTED, UNROUTED, "")
+
+
+def ensure_queue(channel: BlockingChannel, queue: Queue) -> None:
+    """Declare ``queue``, its dead-letter queue and all bindings; repairs what was deleted."""
+    ensure_exchanges(channel)
+    channel.queue_declare(queue.dead_letter_queue, durable=True, arguments=dead_letter_arguments())
+    channel.queue_bind(queue.dead_letter_queue, DEAD, queue.dead_letter_queue)
+    channel.queue_declare(queue.name, durable=True, arguments=queue.arguments)
+    for key in queue.routing_keys:
+        channel.queue_bind(queue.name, EVENTS, key)
+
+
+def definitions() -> dict[str, object]:
+    """Return what RabbitMQ's ``load_definitions`` takes; no users, no permissions."""
+    wanted: list[dict[str, object]] = [_queue(UNROUTED, _unrouted_arguments())]
+    bound: list[dict[str, object]] = [_binding(UNROUTED, UNROUTED, "")]
+    for queue in queues():
+        wanted.append(_queue(queue.dead_letter_queue, dead_letter_arguments()))
+        wanted.append(_queue(queue.name, queue.arguments))
+        bound.append(_binding(DEAD, queue.dead_letter_queue, queue.dead_letter_queue))
+        bound.extend(_binding(EVENTS, queue.name, key) for key in queue.routing_keys)
+    return {
+        "vhosts": [{"name": VHOST}],
+        "exchanges": [
+            _exchange(UNROUTED, "fanout", {}),
+            _exchange(EVENTS, "topic", {"alternate-exchange": UNROUTED}),
+            _exchange(DEAD, "direct", {}),
+        ],
+        "queues": wanted,
+        "bindings": bound,
+    }
+
+
+def definitions_text() -> str:
+    """Return the exact text of ``infra/rabbitmq/definitions.json``."""
+    return json.dumps(definitions(), indent=2) + "\n"
+
+
+def _unrouted_arguments() -> Arguments:
+    return {"x-queue-type": "quorum", "x-overflow": "drop-head", "x-max-length": UNROUTED_LENGTH_MAX}
+
+
+def _exchange(name: str, kind: str, arguments: Arguments) -> dict[str, object]:
+    return {
+        "name": name, "vhost": VHOST, "type": kind, "durable": True, "auto_delete": False,
+        "internal": False, "arguments": arguments,
+    }  # fmt: skip
+
+
+def _queue(name: str, arguments: Arguments) -> dict[str, object]:
+    return {
+        "name": name, "vhost": VHOST, "durable": True, "auto_delete": False,
+        "arguments": arguments,
+    }  # fmt: skip
+
+
+def _binding(source: str, queue: str, key: str) -> dict[str, object]:
+    return {
+        "source": source, "vhost": VHOST, "destination": queue, "destination_type": "queue",
+        "routing_key": key, "arguments": {},
+    }  # fmt: skip

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every metric of the platform, in one registry; labels are names and outcomes, never ids."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY: Final = CollectorRegistry(auto_describe=True)
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+eventlog_append_seconds = Histogram(
+    "eventlog_append_seconds", "Time from request to durable answer.", ("outcome",),
+    buckets=_SECONDS, registry=REGISTRY,
+)  # fmt: skip
+event_handle_seconds = Histogram(
+    "event_handle_seconds", "Time from reading an event to its durable effect.",
+    ("reactor", "outcome"), buckets=_SECONDS, registry=REGISTRY,
+)  # fmt: skip
+event_redelivered_total = Counter(
+    "event_redelivered_total", "Messages the broker delivered again.", ("reactor",),
+    registry=REGISTRY,
+)  # fmt: skip
+dlq_rejected_total = Counter(
+    "dlq_rejected_total", "Messages given to a dead-letter queue.", ("reactor", "reason"),
+    registry=REGISTRY,
+)  # fmt: skip
+reactor_swept_total = Counter(
+    "reactor_swept_total", "Events handled by the sweeper, not by a message.", ("reactor",),
+    registry=REGISTRY,
+)  # fmt: skip
+relay_published_total = Counter(
+    "relay_published_total", "Publishes by the broker's answer.", ("outcome",), registry=REGISTRY
+)
+relay_lag_events = Gauge(
+    "relay_lag_events", "Events in the log that are not confirmed yet.", registry=REGISTRY
+)
+relay_lag_seconds = Gauge(
+    "relay_lag_seconds", "Age of the oldest event that is not confirmed yet.", registry=REGISTRY
+)
+relay_leader = Gauge("relay_leader", "1 while this process leads.", registry=REGISTRY)
+projection_lag_events = Gauge(
+    "projection_lag_events", "Events a projection has not folded yet.", ("projection",),
+    registry=REGISTRY,
+)  # fmt: skip
+consumer_connected = Gauge(
+    "consumer_connected", "1 while the consumer is subscribed.", ("reactor",), registry=REGISTRY
+)
+hub_lag_seconds = Gauge(
+    "hub_lag_seconds", "How late the last heartbeat of the process was.", registry=REGISTRY
+)
