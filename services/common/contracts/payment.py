@@ -13,7 +13,7 @@ def _token() -> fields.String:
 
 
 class PaymentRequestedV1(EventSchema):
-    """The fee of a dossier is asked; phí and lệ phí apart."""
+    """The fee of a dossier is asked; phí and lệ phí apart; ``qr`` is empty when nothing is due."""
 
     procedure = v.procedure_code()
     procedure_version = v.count(1)
@@ -21,7 +21,7 @@ class PaymentRequestedV1(EventSchema):
     phi_vnd = v.vnd()
     amount_vnd = v.vnd()
     token = _token()
-    qr = v.text(300)
+    qr = fields.String(required=True, validate=validate.Length(0, 300))
     machine = v.serial()
 
 

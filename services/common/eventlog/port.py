@@ -77,6 +77,10 @@ class EventLog(Protocol):
         """Return the ciphertexts that belong to one event, by field; empty after erasure."""
         ...
 
+    def handled_among(self, reactor: str, positions: Sequence[int]) -> frozenset[int]:
+        """Return those of ``positions`` that ``reactor`` has handled already."""
+        ...
+
     def done_through(self, reactor: str) -> int:
         """Return the position up to which ``reactor`` has handled everything; 0 at first."""
         ...

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The event log on PostgreSQL: the port's reads here, its append in ``writer``."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from services.common.clock import to_micros
+from services.common.errors import Refused, Unavailable
+from services.common.eventlog.checks import check
+from services.common.eventlog.migrate import newest_version
+from services.common.eventlog.record import Appended, AppendRequest, RecordedEvent
+from services.common.eventlog.writer import Writer
+from services.common.personal import Sealed, unwrap_key, wrap_key
+
+_POLL_S: Final = 1.0
+_POOL_WAIT_S: Final = 10.0
+_ALL: Final[LiteralString] = (
+    "SELECT log_id, pos, event_id, stream, version, type, schema, subject, occurred_at,"
+    " recorded_at, data, meta, content_hash, leaf_hash FROM eventlog.event WHERE log_id = %s"
+)
+
+
+def open_pool(url: str, *, name: str, size: int = 8) -> ConnectionPool:
+    """Return a pool that opens lazily and checks connections before lending them."""
+    return ConnectionPool(
+        url,
+        min_size=0,
+        max_size=size,
+        name=name,
+        open=False,
+        timeout=_POOL_WAIT_S,
+        check=ConnectionPool.check_connection,
+        kwargs={
+            "autocommit": True,
+            "connect_timeout": 5,
+            "options": "-c statement_timeout=30000",
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
+        },
+    )
+
+
+@contextmanager
+def lent(pool: ConnectionPool) -> Iterator[psycopg.Connection[Any]]:
+    """Lend a connection; every error of the driver leaves as ``Unavailable``."""
+    try:
+        pool.open(wait=False)
+        with pool.connection() as connection:
+            yield connection
+    except (psycopg.Error, PoolTimeout) as error:
+        raise Unavailable("postgresql", str(error)) from error
+
+
+class PostgresLog:
+    """An event log in PostgreSQL; one object per process, safe for many threads."""
+
+    def __init__(self, url: str, log_id: int, *, pool_size: int = 8) -> None:
+        """Remember the service's own login; nothing is opened before the first use."""
+        self.log_id = log_id
+        self._url = url
+        self._pool_size = pool_size
+        self._pool = open_pool(url, name="eventlog", size=pool_size)
+        self._writer = Writer(url, log_id)
+
+    def close(self) -> None:
+        """Answer what is queued and give all connections back."""
+        self._writer.close()
+        self._pool.close()
+
+    def append(self, request: AppendRequest, *, timeout_s: float = 30.0) -> Appended:
+        """See ``EventLog.append``."""
+        check(request)
+        return self._writer.append(request, timeout_s)
+
+    def ready(self) -> None:
+        """Raise Unavailable unless the database answers and has the schema this release needs."""
+        with lent(self._pool) as connection:
+            row = connection.execute("SELECT max(number) FROM eventlog.migration").fetchone()
+        if row is None or row[0] is None or row[0] < newest_version():
+            raise Unavailable("postgresql", f"schema {row and row[0]}, needs {newest_version()}")
+
+    def head(self) -> int:
+        """See ``EventLog.head``."""
+        with lent(self._pool) as connection:
+            row = connection.execute(
+                "SELECT pos FROM eventlog.log_head WHERE log_id = %s", (self.log_id,)
+            ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def read_stream(
+        self, stream: str, *, after_version: int = 0, limit: int = 10_000
+    ) -> Sequence[RecordedEvent]:
+        """See ``EventLog.read_stream``."""
+        return self._read(
+            " AND stream = %s AND version > %s ORDER BY version LIMIT %s",
+            stream, after_version, limit,
+        )  # fmt: skip
+
+    def read_streams(self, streams: Sequence[str]) -> Mapping[str, Sequence[RecordedEvent]]:
+        """See ``EventLog.read_streams``."""
+        found: dict[str, list[RecordedEvent]] = {stream: [] for stream in streams}
+        for event in self._read(" AND stream = ANY (%s) ORDER BY pos", list(found)):
+            found[event.stream].append(event)
+        return found
+
+    def read_subject(
+        self, subject: str, *, until_position: int | None = None, until: datetime | None = None
+    ) -> Sequence[RecordedEvent]:
+        """See ``EventLog.read_subject``."""
+        latest = None if until is None else to_micros(until)
+        return self._read(
+            " AND subject = %s AND pos <= coalesce(%s, 9223372036854775807)"
+            " AND recorded_at <= coalesce(%s, 9223372036854775807) ORDER BY pos",
+            subject, until_position, latest,
+        )  # fmt: skip
+
+    def read_all(
+        self, after: int, *, limit: int = 1000, types: Sequence[str] | None = None
+    ) -> Sequence[RecordedEvent]:
+        """See ``EventLog.read_all``."""
+        if types is None:
+            return self._read(" AND pos > %s ORDER BY pos LIMIT %s", after, limit)
+        return self._read(
+            " AND pos > %s AND type = ANY (%s) ORDER BY pos LIMIT %s", after, list(types), limit
+        )
+
+    def read_positions(self, positions: Sequence[int]) -> Sequence[RecordedEvent]:
+        """See ``EventLog.read_positions``."""
+        return self._read(" AND pos = ANY (%s) ORDER BY pos", list(positions))
+
+    def subscribe(
+        self,
+        after: int,
+        *,
+        types: Sequence[str] | None = None,
+        stop_after_idle_s: float | None = None,
+    ) -> Iterator[RecordedEvent]:
+        """See ``EventLog.subscribe``; a lost LISTEN connection costs latency only."""
+        position = after
+        idle_since = time.monotonic()
+        with _Ear(self._url) as ear:
+            while True:
+                events = self.read_all(position)
+                for event in events:
+                    position = event.position
+                    if types is None or event.type in types:
+                        idle_since = time.monotonic()
+                        yield event
+                if events:
+                    continue
+                idle_s = time.monotonic() - idle_since
+                if stop_after_idle_s is not None and idle_s >= stop_after_idle_s:
+                    return
+                left_s = _POLL_S if stop_after_idle_s is None else stop_after_idle_s - idle_s
+                ear.wait(min(_POLL_S, max(left_s, 0.01)))
+
+    def read_personal(self, event_id: UUID) -> Mapping[str, Sealed]:
+        """See ``EventLog.read_personal``."""
+        with lent(self._pool) as connection:
+            rows = connection.execute(
+                "SELECT field, key_id, blob, commitment FROM eventlog.event_pii"
+                " WHERE log_id = %s AND event_id = %s",
+                (self.log_id, event_id),
+            ).fetchall()
+        return {row[0]: Sealed(row[1], bytes(row[2]), bytes(row[3])) for row in rows}
+
+    def handled_among(self, reactor: str, positions: Sequence[int]) -> frozenset[int]:
+        """See ``EventLog.handled_among``."""
+        with lent(self._pool) as connection:
+            rows = connection.execute(
+                "SELECT p.pos FROM unnest(%s::bigint[]) AS p(pos) WHERE EXISTS ("
+                " SELECT FROM eventlog.handled AS h"
+                " WHERE h.log_id = %s AND h.reactor = %s AND h.pos = p.pos) OR p.pos <= coalesce(("
+                " SELECT r.done_through FROM eventlog.reactor AS r"
+                " WHERE r.log_id = %s AND r.reactor = %s), 0)",
+                (list(positions), self.log_id, reactor, self.log_id, reactor),
+            ).fetchall()
+        return frozenset(row[0] for row in rows)
+
+    def done_through(self, reactor: str) -> int:
+        """See ``EventLog.done_through``."""
+        with lent(self._pool) as connection:
+            row = connection.execute(
+                "SELECT done_through FROM eventlog.reactor WHERE log_id = %s AND reactor = %s",
+                (self.log_id, reactor),
+            ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def unhandled(
+        self, reactor: str, types: Sequence[str], *, recorded_before: datetime, limit: int = 500
+    ) -> Sequence[RecordedEvent]:
+        """See ``EventLog.unhandled``."""
+        return self._read(
+            " AND pos > %s AND type = ANY (%s) AND recorded_at < %s AND NOT EXISTS ("
+            " SELECT FROM eventlog.handled AS h WHERE h.log_id = event.log_id"
+            " AND h.reactor = %s AND h.pos = event.pos) ORDER BY pos LIMIT %s",
+            self.done_through(reactor), list(types), to_micros(recorded_before), reactor, limit,
+        )  # fmt: skip
+
+    def advance_done_through(
+        self, reactor: str, types: Sequence[str], *, recorded_before: datetime
+    ) -> int:
+        """See ``EventLog.advance_done_through``."""
+        with lent(self._pool) as connection:
+            row = connection.execute(
+                "SELECT eventlog.advance_done_through(%s, %s, %s, %s)",
+                (self.log_id, reactor, list(types), to_micros(recorded_before)),
+            ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def _read(self, where: LiteralString, *values: object) -> list[RecordedEvent]:
+        with lent(self._pool) as connection:
+            rows = connection.cursor(binary=True).execute(_ALL + where, (self.log_id, *values))
+            return [_event(row) for row in rows]
+
+
+class PostgresKeys:
+    """Data keys in their own database, wrapped by a key-encryption key it never sees."""
+
+    def __init__(self, url: str, key_encryption_key: bytes) -> None:
+        """Remember the service's login to the key database and the 32-byte wrapping key."""
+        self._pool = open_pool(url, name="keys", size=4)
+        self._kek = key_encryption_key
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._pool.close()
+
+    def put(self, key_id: UUID, purpose: str, secret: bytes) -> None:
+        """See ``KeyStore.put``."""
+        with lent(self._pool) as connection:
+            row = connection.execute(
+                "SELECT keys.put(%s, %s, %s)", (key_id, purpose, wrap_key(secret, self._kek))
+            ).fetchone()
+        if row is None or not row[0]:
+            raise Refused(
+                "key_id_reused", "the data key's id is taken", "mã khóa dữ liệu đã được dùng"
+            )
+
+    def get(self, key_id: UUID) -> tuple[str, bytes] | None:
+        """See ``KeyStore.get``."""
+        with lent(self._pool) as connection:
+            row = connection.execute("SELECT * FROM keys.get(%s)", (key_id,)).fetchone()
+        if row is None:
+            return None
+        purpose, wrapped, granted = row
+        if not granted:
+            raise Refused(
+                "purpose_not_granted",
+                "this login may not use keys of that purpose",
+                "không có quyền dùng khóa cho mục đích này",
+            )
+        return str(purpose), unwrap_key(bytes(wrapped), self._kek)
+
+
+class _Ear:
+    """Waits for the log's notification on a connection of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: psycopg.Connection | None = None
+
+    def __enter__(self) -> "_Ear":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._drop()
+
+    def wait(self, seconds: float) -> None:
+        """Return after a notification or ``seconds``, whichever comes first."""
+        try:
+            if self._connection is None:
+                # The first round after (re)connecting returns at once: something may have been
+                # committed before LISTEN took effect.
+                self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
+                self._connection.execute("LISTEN eventlog")
+                return
+            for _ in self._connection.notifies(timeout=seconds, stop_after=1):
+                pass
+        except psycopg.Error:
+            self._drop()
+            time.sleep(seconds)
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error, OSError):
+                connection.close()
+
+
+def _event(row: tuple[Any, ...]) -> RecordedEvent:
+    return RecordedEvent(
+        log_id=row[0], position=row[1], event_id=row[2], stream=row[3], version=row[4],
+        type=row[5], schema=row[6], subject=row[7], occurred_at_us=row[8],
+        recorded_at_us=row[9], raw_data=bytes(row[10]), raw_meta=bytes(row[11]),
+        content_hash=bytes(row[12]), leaf_hash=bytes(row[13]),
+    )  # fmt: skip
