@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every process has: config, clock, log, keys, recorder, read-model pool, health.
+
+Used by Nameko and web processes alike; imports neither Nameko nor eventlet.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from psycopg_pool import ConnectionPool
+
+from services.common.clock import Clock, SystemClock
+from services.common.config import Settings
+from services.common.eventlog.postgres import PostgresKeys, PostgresLog
+from services.common.eventlog.recording import Recorder
+from services.common.telemetry.health import Health, HealthServer
+from services.common.telemetry.logs import configure_logs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreConfig:
+    """Settings that every service has.
+
+    Attributes:
+        service: ``intake``; its PostgreSQL role is ``motcua_intake``.
+        log_id: which province's log.
+        database_url: log and read models, as the service's own role.
+        keys_database_url: data keys, as the service's own role.
+        amqp_url: broker with virtual host.
+        service_key: 32 bytes that key request digests.
+        key_encryption_key: 32 bytes that wrap data keys.
+        metrics_port: /metrics, /healthz, /readyz.
+        log_format: ``json``, ``console`` or None for automatic.
+    """
+
+    service: str
+    log_id: int
+    database_url: str
+    keys_database_url: str
+    amqp_url: str
+    service_key: bytes
+    key_encryption_key: bytes
+    metrics_port: int
+    log_format: str | None
+
+
+def core_config(settings: Settings, service: str) -> CoreConfig:
+    """Read the common settings; the caller reads its own and calls ``settings.finish``."""
+    return CoreConfig(
+        service=service,
+        log_id=settings.whole("MOTCUA_LOG_ID", low=1),
+        database_url=settings.url("MOTCUA_DATABASE_URL", ("postgresql", "postgres")),
+        keys_database_url=settings.url("MOTCUA_KEYS_DATABASE_URL", ("postgresql", "postgres")),
+        amqp_url=settings.url("MOTCUA_AMQP_URL", ("amqp", "amqps")),
+        service_key=settings.key("MOTCUA_SERVICE_KEY"),
+        key_encryption_key=settings.key("MOTCUA_KEK"),
+        metrics_port=settings.whole("MOTCUA_METRICS_PORT", high=65_535),
+        log_format=log_format(settings),
+    )
+
+
+def log_format(settings: Settings) -> str | None:
+    """Return ``json`` or ``console`` where set, None where the process is to find out itself."""
+    value = settings.environ.get("MOTCUA_LOG_FORMAT")
+    if value not in {None, "json", "console"}:
+        settings.problems.append("MOTCUA_LOG_FORMAT: must be json or console")
+    return value
+
+
+class Runtime:
+    """Opens and closes what a process needs; construction touches nothing outside."""
+
+    def __init__(self, config: CoreConfig, clock: Clock | None = None) -> None:
+        """Bind everything; connections are made by ``open`` or on first use."""
+        self.config = config
+        self.clock: Clock = clock or SystemClock()
+        self.health = Health(self.clock)
+        self.log = PostgresLog(config.database_url, config.log_id)
+        self.keys = PostgresKeys(config.keys_database_url, config.key_encryption_key)
+        self.recorder = Recorder(self.log, self.keys, self.clock, config.service_key)
+        self.read_models = ConnectionPool(
+            config.database_url, min_size=1, max_size=8, open=False, timeout=5,
+            name=f"{config.service} read models", check=ConnectionPool.check_connection,
+        )  # fmt: skip
+        self._server: HealthServer | None = None
+
+    def open(self, *, serve_health: bool = True) -> None:
+        """Set up logs and health; the pool connects in the background.
+
+        Args:
+            serve_health: False where another process of the same pod serves the probes.
+        """
+        configure_logs(self.config.service, self.config.log_format)
+        self.read_models.open(wait=False)
+        if serve_health:
+            self._server = HealthServer(self.health, self.config.metrics_port)
+            self._server.start()
+
+    def close(self) -> None:
+        """Answer what is under way, then close everything; safe to call twice."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+        for part in (self.log, self.keys):
+            with contextlib.suppress(AttributeError):
+                part.close()
+        self.read_models.close()
+
+
+def settings_from(environ: Mapping[str, str]) -> Settings:
+    """Return a fresh reader over ``environ``."""
+    return Settings(environ)
