@@ -120,6 +120,7 @@ def _typed(message: Mapping[str, Json]) -> Envelope:
     kind = _TYPE.fullmatch(str(message["type"]))
     source = _SOURCE.fullmatch(str(message["source"]))
     sequence = _SEQUENCE.fullmatch(str(message["sequence"]))
+    identifier: UUID | None = None
     try:
         identifier = UUID(str(message["id"]))
     except ValueError:
@@ -132,7 +133,7 @@ def _typed(message: Mapping[str, Json]) -> Envelope:
         problems.append(_problem("source", "must be /motcua/<log id>"))
     if sequence is None or int(sequence[0]) >= 2**63 or int(sequence[0]) == 0:
         problems.append(_problem("sequence", "must be a position of 20 digits"))
-    if problems or kind is None or source is None or sequence is None:
+    if problems or identifier is None or kind is None or source is None or sequence is None:
         raise Malformed("message", tuple(problems))
     return Envelope(
         event_id=identifier,

@@ -61,7 +61,7 @@ class _Work:
         return list(outcomes)
 
 
-class Runners(DependencyProvider):  # type: ignore[misc]
+class Runners(DependencyProvider):
     """Gives workers ``run(reactor_name, arrivals)``; sweeps every reactor meanwhile."""
 
     def setup(self) -> None:
@@ -97,7 +97,7 @@ class Runners(DependencyProvider):  # type: ignore[misc]
         return self._runners[reactor].run(arrivals)
 
 
-class Application(DependencyProvider):  # type: ignore[misc]
+class Application(DependencyProvider):
     """Gives workers whatever bootstrap made for the service."""
 
     def get_dependency(self, worker_ctx: Any) -> object:  # noqa: ARG002
@@ -105,7 +105,7 @@ class Application(DependencyProvider):  # type: ignore[misc]
         return self.container.config[APPLICATION]
 
 
-class ConsumeEntrypoint(Entrypoint):  # type: ignore[misc]
+class ConsumeEntrypoint(Entrypoint):
     """Calls the method with a list of ``Arrival`` from the reactor's queue; it returns outcomes."""
 
     def __init__(self, reactor: str, **kwargs: Any) -> None:
@@ -182,8 +182,8 @@ def run_service(
     container = ServiceContainer(service, config)
     heart = eventlet.spawn(_beat, runtime)
     container.start()
-    for number, work in enumerate(background):
-        container.spawn_managed_thread(lambda work=work: work(stopped.ready), f"background {number}")
+    for place, work in enumerate(background):
+        container.spawn_managed_thread(lambda work=work: work(stopped.ready), f"background {place}")
     try:
         stopped.wait()
         runtime.health.register("draining", lambda: False)
