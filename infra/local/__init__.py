@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PostgreSQL, RabbitMQ and all processes on one machine."""

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m infra.local run -- COMMAND``: run a command beside ephemeral servers."""
+
+import os
+import signal
+import subprocess
+import sys
+from types import FrameType
+from typing import Final
+
+from infra.local.servers import Servers
+from infra.local.system import MissingError
+
+USAGE: Final = "usage: python -m infra.local run -- COMMAND [WORD …]"
+
+
+def main(words: list[str]) -> int:
+    """Run the command; returns its exit code, 2 for wrong words or a missing server."""
+    if words[:2] != ["run", "--"] or not words[2:]:
+        print(USAGE, file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with Servers(os.environ, "run") as addresses:
+            environ = {**os.environ, **addresses.as_test_environment()}
+            return subprocess.run(words[2:], check=False, env=environ).returncode
+    except MissingError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where PostgreSQL and RabbitMQ come from: given URIs, or private instances on this machine."""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from infra.local.postgres import USER as POSTGRES_USER
+from infra.local.postgres import PostgresServer
+from infra.local.rabbitmq import RabbitServer
+from infra.local.system import can_enter
+
+LOCAL = Path(".local")
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Administrators' logins to the servers in use."""
+
+    database_url: str
+    amqp_url: str
+    management_url: str
+
+    def as_test_environment(self) -> dict[str, str]:
+        """Return what tests read."""
+        return {
+            "MOTCUA_TEST_DATABASE_URL": self.database_url,
+            "MOTCUA_TEST_AMQP_URL": self.amqp_url,
+            "MOTCUA_TEST_AMQP_MANAGEMENT_URL": self.management_url,
+        }
+
+
+class Servers:
+    """Both servers for as long as the block runs; data folder and processes are removed after."""
+
+    def __init__(self, environ: Mapping[str, str], name: str) -> None:
+        """Take given URIs from ``environ``; ``name`` marks the data folder."""
+        self._environ = environ
+        self._name = name
+        self.folder: Path | None = None
+        self.postgres: PostgresServer | None = None
+        self.rabbit: RabbitServer | None = None
+
+    def __enter__(self) -> Addresses:
+        """Start what is not given and return where it is."""
+        try:
+            return self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop what was started and remove its data."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop what was started and remove its data; may be called twice."""
+        if self.rabbit is not None:
+            self.rabbit.stop()
+        if self.postgres is not None:
+            self.postgres.stop("immediate")
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _open(self) -> Addresses:
+        given = self._given()
+        if given is not None:
+            return given
+        self.folder = data_folder(self._name)
+        self.postgres = PostgresServer(self.folder / "postgres", secrets.token_hex(16))
+        self.rabbit = RabbitServer(self.folder / "rabbitmq", secrets.token_hex(16))
+        with ThreadPoolExecutor(2) as pool:
+            for started in (pool.submit(self.postgres.start), pool.submit(self.rabbit.start)):
+                started.result()
+        return Addresses(self.postgres.url, self.rabbit.url, self.rabbit.management_url)
+
+    def _given(self) -> Addresses | None:
+        database = self._environ.get("MOTCUA_DATABASE_URL")
+        amqp = self._environ.get("MOTCUA_AMQP_URL")
+        management = self._environ.get("MOTCUA_AMQP_MANAGEMENT_URL")
+        if database and amqp and management:
+            return Addresses(database, amqp, management)
+        return None
+
+
+def data_folder(name: str) -> Path:
+    """Return a fresh folder that the servers' users can enter.
+
+    Under ``.local`` of the clone, or, where a service user cannot enter the clone, a private one
+    under the system's variable temporary directory.
+    """
+    LOCAL.mkdir(exist_ok=True)
+    home: Path | None = LOCAL.resolve()
+    if os.geteuid() == 0 and not can_enter(LOCAL.resolve(), POSTGRES_USER):
+        home = Path("/var/tmp")  # noqa: S108 - private folder below, mode 0711
+    folder = Path(tempfile.mkdtemp(prefix=f"motcua-{name}-", dir=home))
+    folder.chmod(0o711)
+    return folder

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the machine offers: users, programs, free ports, and Debian's packages.
+
+Servers may not run as root, so root starts them as the packages' own users; an ordinary user
+starts them as itself.
+"""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+POLICY: Final = Path("/usr/sbin/policy-rc.d")
+_APT_TIMEOUT_S: Final = 900
+
+
+class MissingError(Exception):
+    """Something the platform needs is not on this machine; the message says what to do."""
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(what: str, check: Callable[[], bool], timeout_s: float) -> None:
+    """Return once ``check`` is true; raises TimeoutError naming ``what`` after ``timeout_s``."""
+    deadline = time.monotonic() + timeout_s
+    while not check():
+        if time.monotonic() >= deadline:
+            raise TimeoutError(f"{what} did not happen within {timeout_s:.0f} s")
+        time.sleep(0.1)
+
+
+def answers(port: int) -> bool:
+    """Say whether something accepts connections on ``port`` of this machine."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def run_as(user: str) -> list[str]:
+    """Return the words to put before a command so that it does not run as root."""
+    return ["runuser", "-u", user, "--"] if os.geteuid() == 0 else []
+
+
+def give_to(path: Path, user: str) -> None:
+    """Let ``user`` own ``path`` when we are root."""
+    if os.geteuid() == 0:
+        entry = pwd.getpwnam(user)
+        os.chown(path, entry.pw_uid, entry.pw_gid)
+
+
+def can_enter(path: Path, user: str) -> bool:
+    """Say whether ``user`` can reach ``path`` (always, when we are not root)."""
+    if os.geteuid() != 0:
+        return True
+    command = [*run_as(user), "test", "-x", str(path)]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def install(packages: tuple[str, ...]) -> None:
+    """Install Debian packages without letting them start their own daemons.
+
+    Raises:
+        MissingError: neither root nor sudo without a password, or apt failed.
+    """
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    wanted = " ".join(packages)
+    if not shutil.which("apt-get") or (
+        sudo and subprocess.run([*sudo, "true"], check=False, capture_output=True).returncode
+    ):
+        raise MissingError(
+            f"not on this machine: {wanted}\n"
+            f"install it (for example: sudo apt-get install -y --no-install-recommends {wanted})\n"
+            "or give MOTCUA_DATABASE_URL and MOTCUA_AMQP_URL of running servers"
+        )
+    print(f"installing {wanted} …", file=sys.stderr)
+    ours = not POLICY.exists()
+    if ours:
+        _write_policy(sudo)
+    try:
+        for command in (
+            ["apt-get", "update", "-q"],
+            ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages],
+        ):
+            done = subprocess.run(
+                [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", *command],
+                check=False, capture_output=True, text=True, timeout=_APT_TIMEOUT_S,
+            )  # fmt: skip
+        if done.returncode:
+            raise MissingError(f"apt-get could not install {wanted}:\n{done.stderr[-2000:]}")
+    finally:
+        if ours:
+            subprocess.run([*sudo, "rm", "-f", str(POLICY)], check=False)
+
+
+def _write_policy(sudo: list[str]) -> None:
+    script = f"printf '#!/bin/sh\\nexit 101\\n' > {POLICY} && chmod 755 {POLICY}"
+    subprocess.run([*sudo, "sh", "-c", script], check=True)
