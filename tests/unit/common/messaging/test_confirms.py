@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The relay's checkpoint never passes an unconfirmed position."""
+
+from services.common.messaging.confirms import Window
+
+
+def test_gap_holds_the_checkpoint() -> None:
+    """A confirm out of order does not move the checkpoint over an open one."""
+    window = Window(10)
+    for position in (11, 12, 13):
+        window.send(position)
+    window.answer(2, multiple=False, good=True)
+    window.answer(3, multiple=False, good=True)
+    assert (window.settled, window.unconfirmed) == (10, 1)
+    window.answer(1, multiple=False, good=True)
+    assert (window.settled, window.unconfirmed) == (13, 0)
+
+
+def test_refusal_settles_nothing() -> None:
+    """A refused publish leaves the checkpoint below it for good."""
+    window = Window(0)
+    window.send(1)
+    window.send(2)
+    window.answer(1, multiple=False, good=False)
+    window.answer(2, multiple=False, good=True)
+    assert window.settled == 0
