@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+# The only entry point for people and for CI. `make` alone prints what there is.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON3 ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+RUN := $(BIN)/python -m infra.local run --
+
+##@ Start here
+.PHONY: help setup
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/ready ## virtual environment with the locked versions
+
+.venv/ready: requirements.lock pyproject.toml infra/setup.sh
+	@PYTHON3="$(PYTHON3)" bash infra/setup.sh
+	@touch $@
+
+##@ Check
+.PHONY: check lint types imports test test-unit test-long
+check: lint types imports ## everything that reads the code without running it
+
+lint: setup ## style, spelling, house rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell services infra tests docs README.md
+	$(BIN)/pytest tests/architecture
+
+types: setup ## mypy, strict
+	$(BIN)/mypy
+
+imports: setup ## who may import whom
+	$(BIN)/lint-imports
+
+test: check ## everything CI runs
+	$(RUN) $(BIN)/pytest -m "not long"
+
+test-unit: setup ## tests that need no server
+	$(BIN)/pytest tests/unit
+
+test-long: setup ## minutes of faults and load
+	$(RUN) $(BIN)/pytest -m long
+
+##@ Data and release
+.PHONY: lock clean
+lock: setup ## resolve the dependencies anew
+	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-header \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+		--extra server --extra edge --extra dev -o requirements.lock pyproject.toml
+
+clean: ## remove everything that was made here
+	rm -rf .venv .local build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Make .venv with exactly the locked versions. Says what is missing instead of guessing.
+set -euo pipefail
+
+python="${PYTHON3:-python3}"
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
+if [ "$version" != "3.11" ]; then
+    echo "Python 3.11 is needed, found '${version:-none}' (Nameko 2.14 does not start on 3.12)." >&2
+    echo "On Debian 12: sudo apt-get install -y python3 python3-venv" >&2
+    exit 2
+fi
+
+if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    if [ "$(id -u)" = 0 ]; then sudo=(); else sudo=(sudo -n); fi
+    echo "installing python3-venv …" >&2
+    if ! { "${sudo[@]}" apt-get update -q && "${sudo[@]}" apt-get install -y -q --no-install-recommends python3-venv; } >/dev/null 2>&1; then
+        echo "Python cannot make virtual environments: sudo apt-get install -y python3-venv" >&2
+        exit 2
+    fi
+fi
+
+echo "installing the locked packages into .venv …" >&2
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

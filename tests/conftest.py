@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers of a test run: given by ``python -m infra.local run``, never a default."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from tests.support.database import Database, fresh_database
+
+
+@pytest.fixture(scope="session")
+def server_url() -> str:
+    """Administrator's URL of the PostgreSQL server of this run."""
+    return _given("MOTCUA_TEST_DATABASE_URL")
+
+
+@pytest.fixture(scope="session")
+def amqp_url() -> str:
+    """Administrator's AMQP URL of the broker of this run."""
+    return _given("MOTCUA_TEST_AMQP_URL")
+
+
+@pytest.fixture(scope="session")
+def management_url() -> str:
+    """Management API of the broker of this run."""
+    return _given("MOTCUA_TEST_AMQP_MANAGEMENT_URL")
+
+
+@pytest.fixture(scope="module")
+def database(server_url: str) -> Iterator[Database]:
+    """A fresh migrated database for the module."""
+    with fresh_database(server_url) as database:
+        yield database
+
+
+def _given(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        pytest.fail(f"{name} is not set: run `make test`, or `python -m infra.local run -- pytest …`")
+    return value
