@@ -35,7 +35,7 @@ class Prepared:
         events = []
         for append in request.appends:
             for offset, event in enumerate(append.events, start=1):
-                identifier = request.event_id(len(events))
+                identifier = event.event_id or request.event_id(len(events))
                 version = append.expected_version + offset
                 content = content_bytes(
                     log_id=log_id,

@@ -78,6 +78,11 @@ class MemoryLog:
         with self._changed:
             return len(self._events)
 
+    def stream_version(self, stream: str) -> int:
+        """See ``EventLog.stream_version``."""
+        with self._changed:
+            return len(self._streams.get(stream, []))
+
     def read_stream(
         self, stream: str, *, after_version: int = 0, limit: int = 10_000
     ) -> Sequence[RecordedEvent]:
@@ -206,7 +211,7 @@ class MemoryLog:
         for append in request.appends:
             stream = self._streams.setdefault(append.stream, [])
             for event in append.events:
-                identifier = request.event_id(count)
+                identifier = event.event_id or request.event_id(count)
                 version = len(stream) + 1
                 digest = content_hash(
                     content_bytes(

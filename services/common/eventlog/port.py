@@ -38,6 +38,10 @@ class EventLog(Protocol):
         """Return the highest position; 0 for an empty log."""
         ...
 
+    def stream_version(self, stream: str) -> int:
+        """Return the version ``stream`` is at; 0 when it does not exist."""
+        ...
+
     def read_stream(
         self, stream: str, *, after_version: int = 0, limit: int = 10_000
     ) -> Sequence[RecordedEvent]:

@@ -96,6 +96,15 @@ class PostgresLog:
             ).fetchone()
         return 0 if row is None else int(row[0])
 
+    def stream_version(self, stream: str) -> int:
+        """See ``EventLog.stream_version``."""
+        with lent(self._pool) as connection:
+            row = connection.execute(
+                "SELECT version FROM eventlog.stream_head WHERE log_id = %s AND stream = %s",
+                (self.log_id, stream),
+            ).fetchone()
+        return 0 if row is None else int(row[0])
+
     def read_stream(
         self, stream: str, *, after_version: int = 0, limit: int = 10_000
     ) -> Sequence[RecordedEvent]:

@@ -36,6 +36,7 @@ class NewEvent:
         occurred_at_us: when it happened, microseconds since the epoch.
         subject: the dossier's id where there is one.
         personal: ciphertexts by field name; they stand beside the log, not in it.
+        event_id: given where the event got its id outside (machine journals); derived when None.
     """
 
     type: str
@@ -45,6 +46,7 @@ class NewEvent:
     occurred_at_us: int
     subject: str | None = None
     personal: Mapping[str, Sealed] = field(default_factory=dict)
+    event_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
