@@ -84,6 +84,13 @@ class Settings:
             self.problems.append(f"{name}: refuses to start with a well-known password")
         return value
 
+    def path(self, name: str) -> str:
+        """Return the path of an existing file that setting ``name`` gives."""
+        value = self.environ.get(name, "")
+        if not value or not Path(value).is_file():
+            self.problems.append(f"{name}: must name an existing file")
+        return value
+
     def secret(self, name: str) -> str:
         """Return a secret text; refuses known defaults and anything under 16 characters."""
         value = self.text(name)
