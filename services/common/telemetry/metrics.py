@@ -48,3 +48,6 @@ consumer_connected = Gauge(
 hub_lag_seconds = Gauge(
     "hub_lag_seconds", "How late the last heartbeat of the process was.", registry=REGISTRY
 )
+http_request_seconds = Histogram(
+    "http_request_seconds", "Time to answer a request.", ["route", "code"], registry=REGISTRY
+)

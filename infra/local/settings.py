@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random secrets, certificates, ports and the environment of every local process."""
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from infra.local.pki import Authority
+from infra.local.servers import Addresses
+from infra.local.system import free_port
+from services.common.eventlog.migrate import LOGINS
+
+LOG_ID: Final = 93
+OFFICE: Final = "VT"
+MACHINE: Final = "VT01"
+BANK_BIN: Final = "970418"
+BANK_ACCOUNT: Final = "1234567890"
+SMPP_USER: Final = "motcua"
+SMS_SENDER: Final = "MOTCUAVT"
+VHOST: Final = "motcua"
+_PORTS: Final = (
+    "intake", "intake-web", "intake-http", "payment", "payment-web", "payment-http", "notify",
+    "kiosk-sync", "kiosk-sync-web", "kiosk-sync-http", "kiosk-sync-downlink",
+    "kiosk-sync-downlink-http", "relay", "bank", "smsc", "smsc-http", "one-stop", "edge",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """Everything that one local installation is made of; secrets stand in files under ``folder``.
+
+    Attributes:
+        folder: private folder (mode 0700) with secrets, books, logs and the machine's journal.
+        addresses: administrators' logins to the servers.
+        ports: local ports by name.
+        official_token: bearer token of the demonstration's official.
+    """
+
+    folder: Path
+    addresses: Addresses
+    ports: dict[str, int]
+    passwords: dict[str, str]
+    official_token: str
+    database: str = "motcua"
+
+    def secret(self, name: str) -> Path:
+        """Return the file that holds secret ``name``."""
+        return self.folder / "secrets" / name
+
+    def database_url(self, role: str, *, keys: bool = False) -> str:
+        """Return ``role``'s login to the log's (or the keys') database."""
+        parts = urlsplit(self.addresses.database_url)
+        name = f"{self.database}_keys" if keys else self.database
+        login = f"{role}:{self.passwords[role]}"
+        return f"postgresql://{login}@{parts.hostname}:{parts.port}/{name}"
+
+    def admin_url(self, *, keys: bool = False) -> str:
+        """Return the administrator's login to the log's (or the keys') database."""
+        parts = urlsplit(self.addresses.database_url)
+        name = f"{self.database}_keys" if keys else self.database
+        return f"postgresql://{parts.netloc}/{name}"
+
+    def amqp_url(self, user: str) -> str:
+        """Return ``user``'s login to the platform's virtual host."""
+        parts = urlsplit(self.addresses.amqp_url)
+        login = f"{user}:{self.passwords[user]}"
+        return f"amqp://{login}@{parts.hostname}:{parts.port}/{VHOST}"
+
+    def http(self, name: str) -> str:
+        """Return the base URL of a local HTTP server."""
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+
+def make_stack(folder: Path, addresses: Addresses, database: str = "motcua") -> Stack:
+    """Generate secrets, certificates and ports for a new local installation in ``folder``."""
+    (folder / "secrets").mkdir(parents=True, exist_ok=True, mode=0o700)
+    ports = {name: free_port() for name in _PORTS}
+    passwords = {role: secrets.token_hex(16) for role in LOGINS}
+    stack = Stack(
+        folder=folder,
+        addresses=addresses,
+        ports=ports,
+        passwords=passwords,
+        official_token=secrets.token_urlsafe(24),
+        database=database,
+    )
+    _write_secrets(stack)
+    authority = Authority(folder / "pki")
+    authority.issue("centre", server=True)
+    authority.issue(MACHINE, server=False)
+    return stack
+
+
+def _write_secrets(stack: Stack) -> None:
+    sign, box, machine = (
+        Ed25519PrivateKey.generate(), X25519PrivateKey.generate(), Ed25519PrivateKey.generate(),
+    )  # fmt: skip
+    token_digest = hashlib.sha256(stack.official_token.encode()).hexdigest()
+    official = {"id": "cb001", "name": "Công chức một cửa", "office": OFFICE}
+    texts = {
+        "service_key": secrets.token_hex(32),
+        "kek": secrets.token_hex(32),
+        "payos_key": secrets.token_hex(32),
+        "smpp_password": secrets.token_hex(8)[:8],
+        "one_stop_session": secrets.token_hex(16),
+        "central_sign": sign.private_bytes_raw().hex(),
+        "central_sign_public": sign.public_key().public_bytes_raw().hex(),
+        "central_box": box.private_bytes_raw().hex(),
+        "central_box_public": box.public_key().public_bytes_raw().hex(),
+        "machine_sign": machine.private_bytes_raw().hex(),
+        "machine_sign_public": machine.public_key().public_bytes_raw().hex(),
+        "officials.json": json.dumps({token_digest: official}, ensure_ascii=False),
+        "official_token": stack.official_token,
+    }
+    for name, text in texts.items():
+        path = stack.secret(name)
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All processes of the platform on one machine, under one supervisor.
+
+The supervisor restarts what dies (ADR-0009), writes one log file a process, and stops everything
+with SIGTERM. Databases, broker topology, seed and enrolment are prepared before the first start.
+"""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+import psycopg
+from psycopg import sql
+
+from infra.local import settings
+from infra.local.pki import fingerprint
+from infra.local.settings import LOG_ID, MACHINE, OFFICE, VHOST, Stack
+from infra.local.system import answers, wait_until
+from services.common.eventlog.migrate import LOGINS, migrate
+
+DEFINITIONS: Final = Path("infra/rabbitmq/definitions.json")
+READY_TIMEOUT_S: Final = 90.0
+_SERVICES: Final = ("intake", "payment", "notify", "kiosk_sync")
+
+
+def prepare(stack: Stack) -> None:
+    """Create databases, roles, schema, broker topology and users; safe to run again."""
+    with psycopg.connect(stack.addresses.database_url, autocommit=True) as connection:
+        known = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
+        for name in (stack.database, f"{stack.database}_keys"):
+            if name not in known:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    migrate(stack.admin_url(), stack.admin_url(keys=True), stack.passwords, LOG_ID)
+    prepare_broker(stack)
+
+
+def prepare_broker(stack: Stack) -> None:
+    """Load the topology and make one broker user for each process; safe to run again."""
+    _api(stack, "POST", "/definitions", json.loads(DEFINITIONS.read_text(encoding="utf-8")))
+    for role in LOGINS:
+        own = "motcua" if role == "motcua_relay" else role.removeprefix("motcua_")
+        allowed = f"^(motcua|{own})\\."
+        user = {"password": stack.passwords[role], "tags": ""}
+        _api(stack, "PUT", f"/users/{role}", user)
+        rights = {"configure": allowed, "write": allowed, "read": allowed}
+        _api(stack, "PUT", f"/permissions/{quote(VHOST, safe='')}/{role}", rights)
+
+
+def environment(stack: Stack, process: str, role: str | None) -> dict[str, str]:
+    """Return the environment of ``process``; secrets only by file, except database logins."""
+    values = {
+        "MOTCUA_METRICS_PORT": str(stack.ports.get(process, 0)),
+        "MOTCUA_LOG_FORMAT": "json",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": "ignore",
+    }
+    if role is None:
+        return values
+    values |= {
+        "MOTCUA_LOG_ID": str(LOG_ID),
+        "MOTCUA_DATABASE_URL": stack.database_url(role),
+        "MOTCUA_KEYS_DATABASE_URL": stack.database_url(role, keys=True),
+        "MOTCUA_AMQP_URL": stack.amqp_url(role),
+        "MOTCUA_SERVICE_KEY_FILE": str(stack.secret("service_key")),
+        "MOTCUA_KEK_FILE": str(stack.secret("kek")),
+    }
+    if f"{process}-http" in stack.ports:
+        values["MOTCUA_HTTP_PORT"] = str(stack.ports[f"{process}-http"])
+    return values | _OWN[role.removeprefix("motcua_")](stack)
+
+
+def _intake(stack: Stack) -> dict[str, str]:
+    return {
+        "MOTCUA_ONE_STOP_URL": stack.http("one-stop"),
+        "MOTCUA_ONE_STOP_SESSION_FILE": str(stack.secret("one_stop_session")),
+        "MOTCUA_OFFICIALS_FILE": str(stack.secret("officials.json")),
+        "MOTCUA_PULL_INTERVAL_S": "0.5",
+    }
+
+
+def _payment(stack: Stack) -> dict[str, str]:
+    return {
+        "MOTCUA_PAYOS_CHECKSUM_KEY_FILE": str(stack.secret("payos_key")),
+        "MOTCUA_BANK_BIN": settings.BANK_BIN,
+        "MOTCUA_BANK_ACCOUNT": settings.BANK_ACCOUNT,
+        "MOTCUA_OFFICIALS_FILE": str(stack.secret("officials.json")),
+    }
+
+
+def _notify(stack: Stack) -> dict[str, str]:
+    return {
+        "MOTCUA_SMPP_HOST": "127.0.0.1",
+        "MOTCUA_SMPP_PORT": str(stack.ports["smsc"]),
+        "MOTCUA_SMPP_SYSTEM_ID": settings.SMPP_USER,
+        "MOTCUA_SMPP_PASSWORD_FILE": str(stack.secret("smpp_password")),
+        "MOTCUA_SMS_SENDER": settings.SMS_SENDER,
+    }
+
+
+def _kiosk_sync(stack: Stack) -> dict[str, str]:
+    pki = stack.folder / "pki"
+    return {
+        "MOTCUA_CENTRAL_SIGN_KEY_FILE": str(stack.secret("central_sign")),
+        "MOTCUA_CENTRAL_BOX_KEY_FILE": str(stack.secret("central_box")),
+        "MOTCUA_TLS_CERT_FILE": str(pki / "centre.pem"),
+        "MOTCUA_TLS_KEY_FILE": str(pki / "centre.key"),
+        "MOTCUA_TLS_CLIENT_CA_FILE": str(pki / "ca.pem"),
+        "MOTCUA_OFFICIALS_FILE": str(stack.secret("officials.json")),
+    }
+
+
+_OWN: Final = {
+    "intake": _intake,
+    "payment": _payment,
+    "notify": _notify,
+    "kiosk_sync": _kiosk_sync,
+    "relay": lambda _stack: {},
+}
+
+
+def processes(stack: Stack) -> dict[str, tuple[list[str], dict[str, str]]]:
+    """Return command and environment of every process by name."""
+    python = sys.executable
+    table: dict[str, tuple[list[str], dict[str, str]]] = {}
+    for service in _SERVICES:
+        role, name = f"motcua_{service}", service.replace("_", "-")
+        module = [python, "-m", f"services.{service}"]
+        table[name] = (module, environment(stack, name, role))
+        kinds = {"notify": (), "kiosk_sync": ("web", "downlink")}.get(service, ("web",))
+        for kind in kinds:
+            process = f"{name}-{kind}"
+            table[process] = ([*module, kind], environment(stack, process, role))
+    relay = [python, "-m", "services.common.relay"]
+    table["relay"] = (relay, environment(stack, "relay", "motcua_relay"))
+    for name, words in sandboxes(stack).items():
+        table[f"sandbox-{name}"] = ([python, "-m", *words], environment(stack, name, None))
+    edge = [python, "-m", "services.kiosk_sync.edge", "--config", str(edge_config(stack))]
+    table["edge"] = (edge, environment(stack, "edge-metrics", None))
+    return table
+
+
+def sandboxes(stack: Stack) -> dict[str, list[str]]:
+    """Return module and flags of the outside world's servers, each with its own book."""
+    books, port = stack.folder / "books", {k: str(v) for k, v in stack.ports.items()}
+    books.mkdir(exist_ok=True)
+    callback = f"{stack.http('payment-web-http')}/payment/v1/callbacks/payos"
+    return {
+        "bank": [
+            "infra.sandbox.bank", "--port", port["bank"], "--book", str(books / "bank.db"),
+            "--callback", callback, "--checksum-key-file", str(stack.secret("payos_key")),
+        ],
+        "smsc": [
+            "infra.sandbox.smsc", "--port", port["smsc"], "--http-port", port["smsc-http"],
+            "--book", str(books / "smsc.db"), "--password-file", str(stack.secret("smpp_password")),
+            "--system-id", settings.SMPP_USER, "--sender", settings.SMS_SENDER,
+        ],
+        "one-stop": [
+            "infra.sandbox.one_stop", "--port", port["one-stop"],
+            "--book", str(books / "one_stop.db"),
+            "--session-file", str(stack.secret("one_stop_session")),
+        ],
+    }  # fmt: skip
+
+
+def edge_config(stack: Stack) -> Path:
+    """Write and return the configuration file of the virtual machine."""
+    pki, ports = stack.folder / "pki", stack.ports
+    values = {
+        "serial": MACHINE,
+        "epoch": 1,
+        "folder": str(stack.folder / "edge"),
+        "base_url": f"https://127.0.0.1:{ports['kiosk-sync-web-http']}",
+        "downlink_url": f"https://127.0.0.1:{ports['kiosk-sync-downlink-http']}",
+        "ca": str(pki / "ca.pem"),
+        "cert": str(pki / f"{MACHINE}.pem"),
+        "key": str(pki / f"{MACHINE}.key"),
+        "sign_key_file": str(stack.secret("machine_sign")),
+        "centre_sign_key": stack.secret("central_sign_public").read_text(),
+        "centre_box_key": stack.secret("central_box_public").read_text(),
+        "control_port": ports["edge"],
+        "sync_first_s": 0.1,
+        "sync_last_s": 2.0,
+    }
+    path = stack.folder / "edge.json"
+    path.write_text(json.dumps(values, indent=1), encoding="utf-8")
+    return path
+
+
+def machine_identity(stack: Stack) -> dict[str, str]:
+    """Return what the centre must know to let the demonstration's machine speak."""
+    return {
+        "serial": MACHINE,
+        "office": OFFICE,
+        "tls_fingerprint": fingerprint(stack.folder / "pki" / f"{MACHINE}.pem"),
+        "sign_key": stack.secret("machine_sign_public").read_text(),
+    }
+
+
+def wait_ready(stack: Stack, names: Sequence[str]) -> None:
+    """Return once every named process says it is ready; raises TimeoutError naming the first."""
+    for name in names:
+        port = stack.ports[name]
+        wait_until(f"{name} to be ready", lambda port=port: _is_ready(port), READY_TIMEOUT_S)
+
+
+def _is_ready(port: int) -> bool:
+    if not answers(port):
+        return False
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:  # noqa: S310
+            return bool(answer.status == 200)  # noqa: PLR2004
+    except OSError:
+        return False
+
+
+def _api(stack: Stack, method: str, path: str, body: Mapping[str, object]) -> None:
+    parts = urlsplit(stack.addresses.management_url)
+    opener = urllib.request.build_opener()
+    request = urllib.request.Request(  # noqa: S310 - the scheme is ours
+        f"http://{parts.hostname}:{parts.port}/api{path}",
+        method=method,
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json", "Authorization": _basic(parts.netloc)},
+    )
+    with opener.open(request, timeout=20):
+        pass
+
+
+def _basic(netloc: str) -> str:
+    from base64 import b64encode
+
+    return "Basic " + b64encode(netloc.rpartition("@")[0].encode()).decode()
+
+
+def supervise(stack: Stack) -> Path:
+    """Write the supervisor's configuration and return its path."""
+    logs = stack.folder / "log"
+    logs.mkdir(exist_ok=True)
+    lines = [
+        "[supervisord]", f"logfile={logs}/supervisord.log", f"pidfile={stack.folder}/supervisord.pid",
+        f"childlogdir={logs}", "nodaemon=false", "minfds=4096",
+        "[unix_http_server]", f"file={stack.folder}/supervisor.sock", "chmod=0700",
+        "[rpcinterface:supervisor]",
+        "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
+        "[supervisorctl]", f"serverurl=unix://{stack.folder}/supervisor.sock",
+    ]  # fmt: skip
+    for name, (command, environ) in processes(stack).items():
+        pairs = ",".join(f'{key}="{value.replace("%", "%%")}"' for key, value in environ.items())
+        lines += [
+            f"[program:{name}]", f"command={' '.join(command)}", f"environment={pairs}",
+            f"directory={Path.cwd()}", f"stdout_logfile={logs}/{name}.log", "redirect_stderr=true",
+            "stdout_logfile_maxbytes=20MB", "stdout_logfile_backups=1", "autorestart=true",
+            "startretries=1000", "startsecs=1", "stopsignal=TERM", "stopwaitsecs=20",
+            "killasgroup=true",
+        ]  # fmt: skip
+    path = stack.folder / "supervisord.conf"
+    path.touch(mode=0o600)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def supervisor(stack: Stack, *words: str) -> int:
+    """Run ``supervisorctl`` (or ``supervisord`` for no words); returns its exit code."""
+    conf = str(stack.folder / "supervisord.conf")
+    module = "supervisor.supervisorctl" if words else "supervisor.supervisord"
+    command = [sys.executable, "-W", "ignore", "-m", module, "-c", conf, *words]
+    return subprocess.run(command, check=False, capture_output=True, timeout=120).returncode

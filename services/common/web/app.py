@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Flask application that every service's pages and APIs begin with."""
+
+import time
+import uuid
+from typing import Final
+from uuid import UUID
+
+from flask import Flask, Response, g, request
+from flask_smorest import Api
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from services.common.errors import Malformed, Problem
+from services.common.telemetry import metrics
+from services.common.web import problems
+
+BODY_MAX: Final = 1_100_000
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app(name: str, title: str) -> tuple[Flask, Api]:
+    """Return an application with errors, correlation, security headers and an OpenAPI document.
+
+    Args:
+        name: import name, for example ``services.intake.web``.
+        title: title of the API in ``/openapi.json``.
+    """
+    app = Flask(name)
+    app.config.update(
+        API_TITLE=title,
+        API_VERSION="1",
+        OPENAPI_VERSION="3.0.3",
+        OPENAPI_URL_PREFIX="/",
+        OPENAPI_JSON_PATH="openapi.json",
+        MAX_CONTENT_LENGTH=BODY_MAX,
+        PROPAGATE_EXCEPTIONS=False,
+    )
+    app.url_map.strict_slashes = False
+    app.before_request(_begin)
+    app.after_request(_finish)
+    api = _PlainApi(app)
+    problems.install(app)
+    return app, api
+
+
+class _PlainApi(Api):  # type: ignore[misc]  # the library is not typed
+    """Leaves errors to ``problems``, and documents them as problem documents."""
+
+    ERROR_SCHEMA = problems.ProblemSchema
+
+    def _register_error_handlers(self) -> None:
+        """Register none."""
+
+
+def correlation_id() -> str:
+    """Return the id of the running request, which becomes the correlation id of its events."""
+    return str(g.request_id)
+
+
+def idempotency_key() -> str:
+    """Return the request's Idempotency-Key.
+
+    Raises:
+        Malformed: missing, or not a UUID.
+    """
+    value = request.headers.get("Idempotency-Key", "")
+    try:
+        return str(UUID(value))
+    except ValueError:
+        found = Problem(
+            "Idempotency-Key", "missing_or_not_uuid",
+            "every command needs a UUID in the header Idempotency-Key",
+            "mỗi lệnh cần một UUID trong tiêu đề Idempotency-Key",
+        )  # fmt: skip
+        raise Malformed("request header", (found,)) from None
+
+
+def _begin() -> None:
+    clear_contextvars()
+    given = request.headers.get("X-Request-Id", "")
+    try:
+        g.request_id = UUID(given)
+    except ValueError:
+        g.request_id = uuid.uuid4()
+    g.began_s = time.monotonic()
+    bind_contextvars(correlation_id=str(g.request_id))
+
+
+def _finish(response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["X-Request-Id"] = str(getattr(g, "request_id", ""))
+    route = request.url_rule.rule if request.url_rule is not None else "none"
+    began = getattr(g, "began_s", time.monotonic())
+    metrics.http_request_seconds.labels(route, str(response.status_code)).observe(
+        time.monotonic() - began
+    )
+    return response

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What machines and the operations team call over HTTP."""
