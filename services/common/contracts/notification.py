@@ -53,6 +53,13 @@ class NotificationDeliveredV1(EventSchema):
     state = v.one_of("DELIVRD", "EXPIRED", "UNDELIV", "REJECTD", "UNKNOWN")
 
 
+class NotificationReceiptExpectedV1(EventSchema):
+    """``notification-sms.<name>``: the way from the provider's message name back to ours."""
+
+    notification = v.uuid()
+    provider_message = v.word(64)
+
+
 register(
     EventContract(
         type="notification.requested", schema=1, fields=NotificationRequestedV1,
@@ -77,5 +84,10 @@ register(
     EventContract(
         type="notification.delivered", schema=1, fields=NotificationDeliveredV1,
         en="The delivery receipt came.", vi="Có báo cáo giao tin nhắn.",
+    ),
+    EventContract(
+        type="notification.receipt_expected", schema=1, fields=NotificationReceiptExpectedV1,
+        en="A delivery receipt for this name belongs to this message.",
+        vi="Báo cáo giao tin mang mã này thuộc về tin nhắn này.",
     ),
 )  # fmt: skip

@@ -17,6 +17,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from services.common.canonical import Json, canonical_json
 from services.common.errors import Malformed, Problem
 
+SchemaClass = type[Schema]
 Upcaster = Callable[[Mapping[str, Json]], dict[str, Json]]
 
 
@@ -53,7 +54,7 @@ class EventContract:
 
     type: str
     schema: int
-    fields: type[Schema]
+    fields: SchemaClass
     en: str
     vi: str
     personal: Mapping[str, str] = field(default_factory=dict)

@@ -32,7 +32,7 @@ class Prepared:
     @classmethod
     def of(cls, request: AppendRequest, log_id: int) -> "Prepared":
         """Derive event ids, versions and content hashes."""
-        events = []
+        events: list[tuple[UUID, str, int, NewEvent, bytes]] = []
         for append in request.appends:
             for offset, event in enumerate(append.events, start=1):
                 identifier = event.event_id or request.event_id(len(events))

@@ -3,7 +3,7 @@
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -45,7 +45,7 @@ class MemoryLog:
         self._keys: dict[tuple[str, str], tuple[bytes, Appended]] = {}
         self._personal: dict[UUID, dict[str, Sealed]] = {}
         self._inboxes: dict[str, _Inbox] = {}
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.RLock())
 
     def for_role(self, role: str | None) -> "MemoryLog":
         """Return another login to the same log."""
@@ -59,19 +59,24 @@ class MemoryLog:
         del timeout_s
         check(request)
         with self._changed:
-            known = self._keys.get((request.source, request.key))
+            known = self.answer_of(request.source, request.key, request.digest)
             if known is not None:
-                if known[0] != request.digest:
-                    raise key_reused(request.source, request.key)
-                first = known[1]
-                return Appended(
-                    first_position=first.first_position, count=first.count, duplicate=True
-                )
+                return known
             for append in request.appends:
                 self._expect(append)
             answer = self._commit(request)
             self._changed.notify_all()
             return answer
+
+    def answer_of(self, source: str, key: str, digest: bytes) -> Appended | None:
+        """See ``EventLog.answer_of``."""
+        with self._changed:
+            known = self._keys.get((source, key))
+        if known is None:
+            return None
+        if known[0] != digest:
+            raise key_reused(source, key)
+        return replace(known[1], duplicate=True)
 
     def head(self) -> int:
         """See ``EventLog.head``."""

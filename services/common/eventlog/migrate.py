@@ -74,10 +74,10 @@ def _roles(connection: psycopg.Connection, passwords: Mapping[str, str]) -> None
     if OWNER not in known:
         connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(OWNER)))
     for role in LOGINS:
-        verb = "ALTER" if role in known else "CREATE"
+        verb: LiteralString = "ALTER" if role in known else "CREATE"
         connection.execute(
             sql.SQL("{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}").format(
-                sql.SQL(cast("LiteralString", verb)),
+                sql.SQL(verb),
                 sql.Identifier(role),
                 sql.Literal(passwords[role]),
             )

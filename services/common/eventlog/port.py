@@ -34,6 +34,17 @@ class EventLog(Protocol):
         """
         ...
 
+    def answer_of(self, source: str, key: str, digest: bytes) -> Appended | None:
+        """Return the first answer given to ``(source, key)``, or None when it is new.
+
+        Ask before deciding: a repeated command must get its first answer, not a fresh decision on
+        a state that the first one changed.
+
+        Raises:
+            Refused: ``idempotency_key_reused`` when the digest differs.
+        """
+        ...
+
     def head(self) -> int:
         """Return the highest position; 0 for an empty log."""
         ...

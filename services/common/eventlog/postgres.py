@@ -15,6 +15,7 @@ from services.common.clock import to_micros
 from services.common.errors import Refused, Unavailable
 from services.common.eventlog.checks import check
 from services.common.eventlog.migrate import newest_version
+from services.common.eventlog.ownership import key_reused
 from services.common.eventlog.record import Appended, AppendRequest, RecordedEvent
 from services.common.eventlog.writer import Writer
 from services.common.personal import Sealed, unwrap_key, wrap_key
@@ -87,6 +88,20 @@ class PostgresLog:
             row = connection.execute("SELECT max(number) FROM eventlog.migration").fetchone()
         if row is None or row[0] is None or row[0] < newest_version():
             raise Unavailable("postgresql", f"schema {row and row[0]}, needs {newest_version()}")
+
+    def answer_of(self, source: str, key: str, digest: bytes) -> Appended | None:
+        """See ``EventLog.answer_of``."""
+        with lent(self._pool) as connection:
+            row = connection.execute(
+                "SELECT digest, first_pos, n FROM eventlog.append_key"
+                " WHERE log_id = %s AND source = %s AND key = %s",
+                (self.log_id, source, key),
+            ).fetchone()
+        if row is None:
+            return None
+        if bytes(row[0]) != digest:
+            raise key_reused(source, key)
+        return Appended(first_position=row[1], count=row[2], duplicate=True)
 
     def head(self) -> int:
         """See ``EventLog.head``."""

@@ -163,6 +163,15 @@ class Recorder:
             )
         )
 
+    def answered(self, *, source: str, key: str, asked: Json) -> Appended | None:
+        """Return the first answer to ``(source, key)``, or None when the request is new.
+
+        Raises:
+            Refused: ``idempotency_key_reused``.
+            Unavailable: the log is down.
+        """
+        return self.log.answer_of(source, key, self.digest(source, key, asked))
+
     def digest(self, source: str, key: str, asked: Json) -> bytes:
         """Return the keyed fingerprint of what was asked (HMAC-SHA256, 32 bytes)."""
         return hmac.digest(self._service_key, canonical_json([source, key, asked]), "sha256")

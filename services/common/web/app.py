@@ -48,7 +48,7 @@ def create_app(name: str, title: str) -> tuple[Flask, Api]:
     return app, api
 
 
-class _PlainApi(Api):  # type: ignore[misc]  # the library is not typed
+class _PlainApi(Api):
     """Leaves errors to ``problems``, and documents them as problem documents."""
 
     ERROR_SCHEMA = problems.ProblemSchema

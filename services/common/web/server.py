@@ -35,7 +35,7 @@ class Site:
     runtime: Runtime
 
 
-class _Server(BaseApplication):  # type: ignore[misc]  # the library is not typed
+class _Server(BaseApplication):
     def __init__(self, make_site: Callable[[], Site], settings: Mapping[str, object]) -> None:
         self._make_site = make_site
         self._settings = settings

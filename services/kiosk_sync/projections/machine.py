@@ -19,7 +19,7 @@ class MachineProjection:
 
     name = "kiosk_sync.fleet"
     version = 1
-    tables = ("machine",)
+    tables: tuple[str, ...] = ("machine",)
     types: tuple[str, ...] = ()
     ddl = """
         CREATE TABLE IF NOT EXISTS kiosk_sync.machine (

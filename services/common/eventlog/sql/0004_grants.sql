@@ -6,7 +6,7 @@ GRANT USAGE ON SCHEMA eventlog
 TO motcua_intake, motcua_payment, motcua_notify, motcua_kiosk_sync, motcua_audit, motcua_relay;
 GRANT SELECT ON
     eventlog.event, eventlog.log_head, eventlog.event_pii, eventlog.reactor, eventlog.handled,
-    eventlog.stream_head, eventlog.migration
+    eventlog.stream_head, eventlog.append_key, eventlog.migration
 TO motcua_intake, motcua_payment, motcua_notify, motcua_kiosk_sync, motcua_audit;
 GRANT SELECT ON eventlog.event, eventlog.log_head, eventlog.migration TO motcua_relay;
 GRANT SELECT, INSERT, UPDATE ON eventlog.relay TO motcua_relay;

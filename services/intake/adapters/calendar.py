@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Vietnam's free days from the ``holidays`` library, with their substitute days."""
+
+from functools import lru_cache
+
+import holidays
+
+from services.intake.domain.deadline import Calendar
+
+
+@lru_cache(maxsize=8)
+def vietnam(year: int) -> Calendar:
+    """Return the calendar of ``year`` and the next, so that deadlines may cross the new year."""
+    days = holidays.country_holidays("VN", years=range(year, year + 2), observed=True)
+    return Calendar(holidays=frozenset(days))

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What intake reads from the log: dossiers, and other services' facts by their contracts."""
+
+from collections.abc import Mapping
+
+from services.common import contracts
+from services.common.canonical import Json
+from services.common.errors import Refused
+from services.common.eventlog.port import EventLog
+from services.common.eventlog.record import RecordedEvent
+from services.common.eventlog.recording import Fact, facts_of
+from services.intake.domain.dossier import Dossier, fold
+from services.intake.domain.dossier import Fact as DomainFact
+
+
+def dossier_of(log: EventLog, dossier: str) -> Dossier:
+    """Return the dossier folded from its stream."""
+    return fold(facts_of(log.read_stream(f"dossier-{dossier}")))
+
+
+def fee_settled(log: EventLog, dossier: str) -> bool:
+    """Say whether payment holds the fee of ``dossier`` to be covered."""
+    return any(e.type == "payment.settled" for e in log.read_stream(f"payment-{dossier}"))
+
+
+def procedure_of(log: EventLog, code: str, version: int) -> Mapping[str, Json]:
+    """Return the pinned version of a procedure; raises Refused ``unknown_procedure``."""
+    for event in log.read_stream(f"procedure-{code}", after_version=version - 1, limit=1):
+        return data_of(event)
+    raise Refused(
+        "unknown_procedure",
+        f"procedure {code} has no version {version}",
+        f"thủ tục {code} không có phiên bản {version}",
+        field="procedure",
+    )
+
+
+def office_of(log: EventLog, office: str) -> Mapping[str, Json]:
+    """Return an office; raises Refused ``unknown_office``."""
+    for event in log.read_stream(f"office-{office}", limit=1):
+        return data_of(event)
+    raise Refused("unknown_office", "no such office", "không có bộ phận này", field="office")
+
+
+def office_of_machine(log: EventLog, serial: str) -> str:
+    """Return the office that a machine is enrolled for; raises Refused ``unknown_machine``."""
+    office = None
+    for event in log.read_stream(f"config-{serial}"):
+        if event.type == "config.machine_enrolled":
+            office = str(data_of(event)["office"])
+    if office is None:
+        raise Refused("unknown_machine", "no such machine", "không có máy này", field="machine")
+    return office
+
+
+def data_of(event: RecordedEvent) -> Mapping[str, Json]:
+    """Return an event's data lifted to the newest schema."""
+    return contracts.current(event.type, event.schema, event.data)
+
+
+def facts(decided: list[DomainFact], subject: str) -> tuple[Fact, ...]:
+    """Return decided domain facts about a dossier, ready to be recorded."""
+    return tuple(
+        Fact(type=name, data=data, subject=subject)  # type: ignore[arg-type]  # JSON by contract
+        for name, data in decided
+    )

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ask the one-stop system which results are to be returned at a machine.
+
+Runs in every replica: each result is one keyed request, so the second replica changes nothing.
+"""
+
+import uuid
+from typing import Final
+
+from services.common.errors import Refused
+from services.common.eventlog.port import EventLog
+from services.common.eventlog.recording import Cause
+from services.common.telemetry.logs import get_logger
+from services.intake.application.commands import Commands, Complete
+from services.intake.application.facts import data_of
+from services.intake.application.ports import OneStopPort
+
+SOURCE: Final = "timer:one_stop_pull"
+_LOG = get_logger(__name__)
+
+
+class PullReturns:
+    """One look at the one-stop system."""
+
+    def __init__(self, log: EventLog, one_stop: OneStopPort, commands: Commands) -> None:
+        """Bind the log, the system and intake's commands."""
+        self._log = log
+        self._one_stop = one_stop
+        self._commands = commands
+
+    def once(self) -> int:
+        """Record every new result to be returned; returns how many were new.
+
+        Raises:
+            Unavailable: one-stop system or log down; the next look makes up for it.
+        """
+        new = 0
+        for order in self._one_stop.to_return():
+            dossier = self._dossier_of_code(order.code)
+            if dossier is None:
+                _LOG.warning("return_order_for_unknown_code")
+                continue
+            command = Complete(
+                dossier=dossier,
+                code=order.code,
+                result_number=order.result_number,
+                machine=order.machine,
+            )
+            cause = Cause(correlation_id=str(uuid.UUID(dossier)), actor="system:one_stop")
+            try:
+                done = self._commands.complete(
+                    command, source=SOURCE, key=f"{order.code}/9", cause=cause
+                )
+            except Refused as refusal:
+                _LOG.info("return_order_refused", reason=refusal.code)
+                continue
+            new += done is not None and not done.duplicate
+        return new
+
+    def _dossier_of_code(self, code: str) -> str | None:
+        """Find a dossier by its code in the office's code stream of the day inside the code."""
+        _, _, rest = code.partition("-")
+        day, _, number = rest.partition("-")
+        for office in self._offices():
+            stream = f"office-{office}.codes.{day[-6:]}"
+            for event in self._log.read_stream(stream, after_version=_before(number), limit=1):
+                data = data_of(event)
+                if data["code"] == code:
+                    return str(data["dossier"])
+        return None
+
+    def _offices(self) -> list[str]:
+        opened = self._log.read_all(0, types=["office.opened"])
+        return [str(data_of(event)["office"]) for event in opened]
+
+
+def _before(number: str) -> int:
+    return max(int(number) - 1, 0) if number.isdigit() else 0

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What officials ask: one dossier from the log, its timeline, and the work queue."""
+
+from dataclasses import asdict
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from services.common.canonical import Json
+from services.common.errors import Refused, Unavailable
+from services.common.eventlog.port import EventLog
+from services.intake.application.facts import dossier_of
+
+PAGE_MAX = 200
+
+
+def dossier(log: EventLog, identifier: str) -> dict[str, Json]:
+    """Return the dossier as the log has it now; raises Refused ``not_registered``."""
+    found = dossier_of(log, identifier)
+    if not found.status:
+        raise Refused("not_registered", "no such dossier", "không có hồ sơ này", field="dossier")
+    return {**asdict(found), "reported": sorted(found.reported), "dossier": identifier}
+
+
+def timeline(log: EventLog, identifier: str) -> list[dict[str, Json]]:
+    """Return what happened to a dossier over all services, oldest first, without personal data."""
+    return [
+        {
+            "position": event.position,
+            "type": event.type,
+            "stream": event.stream,
+            "occurred_at": event.occurred_at.isoformat(),
+            "recorded_at": event.recorded_at.isoformat(),
+            "actor": event.meta.get("actor"),
+        }
+        for event in log.read_subject(identifier)
+    ]
+
+
+def work_queue(pool: ConnectionPool, status: int | None, limit: int) -> list[dict[str, Json]]:
+    """Return dossiers of the read model, oldest first; raises Unavailable."""
+    try:
+        with pool.connection() as connection:
+            rows = connection.execute(
+                "SELECT dossier, status, code, procedure, machine, registered_at"
+                " FROM intake.dossier WHERE %s::int IS NULL OR status = %s"
+                " ORDER BY registered_at, dossier LIMIT %s",
+                (status, status, min(limit, PAGE_MAX)),
+            ).fetchall()
+    except (psycopg.Error, PoolTimeout) as error:
+        raise Unavailable("postgresql", str(error)) from error
+    names = ("dossier", "status", "code", "procedure", "machine", "registered_at")
+    return [dict(zip(names, (str(row[0]), *row[1:]), strict=True)) for row in rows]

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What intake does about machines' journals, and what it tells the one-stop system."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from services.common.errors import Refused
+from services.common.eventlog.port import EventLog
+from services.common.eventlog.record import RecordedEvent
+from services.common.eventlog.recording import Change
+from services.common.messaging.reaction import Handler
+from services.intake.application.facts import data_of, dossier_of, facts, office_of_machine
+from services.intake.application.ports import OneStopPort
+from services.intake.domain.dossier import (
+    ACCEPTED,
+    RETURNED,
+    Command,
+    MarkReady,
+    RecordReport,
+    RegisterDossier,
+    ReturnDossier,
+    decide,
+)
+
+
+def event_handlers(log: EventLog) -> Mapping[str, Handler]:
+    """Return the handlers of ``intake.reactions``."""
+
+    def register(event: RecordedEvent) -> Sequence[Change]:
+        data = data_of(event)
+        machine = _machine(event)
+        papers = data["papers"]
+        assert isinstance(papers, list), "the contract lists the papers"
+        command = RegisterDossier(
+            procedure=str(data["procedure"]),
+            procedure_version=int(str(data["procedure_version"])),
+            office=office_of_machine(log, machine),
+            machine=machine,
+            pouch=str(data["pouch"]),
+            copies=int(str(data["copies"])),
+            papers=tuple(str(paper) for paper in papers),
+            contact_event=str(event.event_id),
+        )
+        return _changes(log, str(data["dossier"]), command)
+
+    def mark_ready(event: RecordedEvent) -> Sequence[Change]:
+        data = data_of(event)
+        command = MarkReady(
+            machine=_machine(event),
+            cell=int(str(data["cell"])),
+            loaded_event=str(event.event_id),
+        )
+        return _changes(log, str(data["dossier"]), command)
+
+    def return_result(event: RecordedEvent) -> Sequence[Change]:
+        data = data_of(event)
+        command = ReturnDossier(
+            machine=_machine(event), grant=str(data["grant"]), released_event=str(event.event_id)
+        )
+        return _changes(log, str(data["dossier"]), command)
+
+    return {
+        "kiosk.dossier_deposited": register,
+        "kiosk.result_loaded": mark_ready,
+        "kiosk.result_released": return_result,
+    }
+
+
+def one_stop_handlers(log: EventLog, one_stop: OneStopPort) -> Mapping[str, Handler]:
+    """Return the handlers of ``intake.one_stop``: tell, and record the acknowledgement.
+
+    The calls are upserts on the other side, so a repeated call is harmless; while the system is
+    down ``Unavailable`` pauses this queue alone and nothing is given up.
+    """
+
+    def tell_accepted(event: RecordedEvent) -> Sequence[Change]:
+        data, dossier = data_of(event), _subject(event)
+        known = dossier_of(log, dossier)
+        reference = one_stop.upsert(
+            str(data["code"]),
+            procedure=known.procedure,
+            accepted_at=event.occurred_at,
+            due_at=datetime.fromisoformat(str(data["due_at"])),
+        )
+        return _changes(log, dossier, RecordReport(status=ACCEPTED, reference=reference))
+
+    def tell_returned(event: RecordedEvent) -> Sequence[Change]:
+        dossier = _subject(event)
+        known = dossier_of(log, dossier)
+        reference = one_stop.progress(known.code, status=RETURNED, at=event.occurred_at)
+        return _changes(log, dossier, RecordReport(status=RETURNED, reference=reference))
+
+    return {"dossier.accepted": tell_accepted, "dossier.returned": tell_returned}
+
+
+EVENT_HANDLERS: Final = {
+    "intake.reactions": event_handlers,
+    "intake.one_stop": one_stop_handlers,
+}
+
+
+def _changes(log: EventLog, dossier: str, command: Command) -> list[Change]:
+    known = dossier_of(log, dossier)
+    decided = facts(decide(command, known), dossier)
+    if not decided:
+        return []
+    stream = f"dossier-{dossier}"
+    return [Change(stream=stream, expected_version=known.version, facts=decided)]
+
+
+def _machine(event: RecordedEvent) -> str:
+    return event.stream.split("-")[1]
+
+
+def _subject(event: RecordedEvent) -> str:
+    if event.subject is None:
+        raise Refused("no_subject", "the event is about no dossier", "sự kiện không gắn với hồ sơ")
+    return event.subject

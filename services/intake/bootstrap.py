@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only wiring of intake; used by both its processes."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from services.common.messaging.reaction import Reactor
+from services.common.runtime import Runtime
+from services.intake.adapters.calendar import vietnam
+from services.intake.adapters.one_stop import OneStop
+from services.intake.application.commands import Commands
+from services.intake.application.pull import PullReturns
+from services.intake.application.reactions import event_handlers, one_stop_handlers
+from services.intake.config import Config
+
+AGENCY: Final = "H30.12"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """The service, wired."""
+
+    config: Config
+    runtime: Runtime
+    reactors: tuple[Reactor, ...]
+    commands: Commands
+    pull: PullReturns
+
+
+def bootstrap(config: Config) -> Intake:
+    """Wire the service; nothing is opened yet."""
+    runtime = Runtime(config.core)
+    one_stop = OneStop(config.one_stop_url, config.one_stop_session, AGENCY)
+    commands = Commands(runtime.recorder, runtime.clock, vietnam)
+    return Intake(
+        config=config,
+        runtime=runtime,
+        reactors=(
+            Reactor(name="intake.reactions", handlers=event_handlers(runtime.log)),
+            Reactor(name="intake.one_stop", handlers=one_stop_handlers(runtime.log, one_stop)),
+        ),
+        commands=commands,
+        pull=PullReturns(runtime.log, one_stop, commands),
+    )

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The officials' API over dossiers."""
+
+from typing import Any
+from uuid import UUID
+
+from flask.views import MethodView
+from flask_smorest import Blueprint
+from marshmallow import RAISE, Schema, fields, validate
+
+from services.common.eventlog.recording import Cause
+from services.common.web.app import correlation_id, idempotency_key
+from services.common.web.auth import official, officials_only
+from services.intake.application import queries
+from services.intake.application.commands import Accept
+from services.intake.bootstrap import Intake
+
+
+class NothingSchema(Schema):
+    """A command without fields: an empty JSON object."""
+
+    class Meta:
+        unknown = RAISE
+
+
+class QueueQuerySchema(Schema):
+    """Which part of the work queue."""
+
+    status = fields.Integer(load_default=None, validate=validate.Range(1, 10))
+    limit = fields.Integer(load_default=50, validate=validate.Range(1, queries.PAGE_MAX))
+
+
+def routes(intake: Intake) -> Blueprint:
+    """Return the officials' routes."""
+    blueprint = Blueprint("office", __name__, url_prefix="/office/v1")
+    runtime = intake.runtime
+
+    @blueprint.route("/dossiers")
+    class Queue(MethodView):
+        @officials_only
+        @blueprint.arguments(QueueQuerySchema, location="query")
+        @blueprint.response(200)
+        def get(self, asked: dict[str, Any]) -> Any:
+            """Return dossiers of the work queue, oldest first."""
+            rows = queries.work_queue(runtime.read_models, asked["status"], asked["limit"])
+            return {"dossiers": rows}
+
+    @blueprint.route("/dossiers/<uuid:dossier>")
+    class One(MethodView):
+        @officials_only
+        @blueprint.response(200)
+        def get(self, dossier: UUID) -> Any:
+            """Return a dossier as the log has it now."""
+            return queries.dossier(runtime.log, str(dossier))
+
+    @blueprint.route("/dossiers/<uuid:dossier>/timeline")
+    class Timeline(MethodView):
+        @officials_only
+        @blueprint.response(200)
+        def get(self, dossier: UUID) -> Any:
+            """Return what happened to a dossier, over all services."""
+            return {"events": queries.timeline(runtime.log, str(dossier))}
+
+    @blueprint.route("/dossiers/<uuid:dossier>/accept")
+    class Acceptance(MethodView):
+        @officials_only
+        @blueprint.arguments(NothingSchema)
+        @blueprint.response(200)
+        def post(self, _nothing: dict[str, Any], dossier: UUID) -> Any:
+            """Accept a dossier: it gets its code and its due time."""
+            who, key = official(), idempotency_key()
+            intake.commands.accept(
+                Accept(dossier=str(dossier), official=who.id, office=who.office),
+                source=f"http:{who.id}",
+                key=key,
+                cause=Cause(correlation_id=correlation_id(), actor=f"official:{who.id}"),
+            )
+            return queries.dossier(runtime.log, str(dossier))
+
+    return blueprint
