@@ -77,6 +77,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Conflict, _conflict)
     app.register_error_handler(Malformed, _malformed)
     app.register_error_handler(Unavailable, _unavailable)
+    app.register_error_handler(ValidationError, _invalid)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
@@ -94,6 +95,10 @@ def _conflict(error: Conflict) -> Response:
 def _malformed(error: Malformed) -> Response:
     en = f"{error.what} is not acceptable"
     return problem(422, "invalid", en, _CODES[422][1], error.problems)
+
+
+def _invalid(error: ValidationError) -> Response:
+    return problem(422, "invalid", "some fields are wrong", _CODES[422][1], problems_of(error))
 
 
 def _unavailable(error: Unavailable) -> Response:

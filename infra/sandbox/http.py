@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small HTTP server for sandboxes: JSON in, JSON out, a thread for each request."""
+
+import json
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+Body = Mapping[str, Any]
+Route = Callable[[Body], tuple[int, object]]
+BODY_MAX: Final = 1_000_000
+
+
+def serve(port: int, routes: Mapping[tuple[str, str], Route], on_stop: Callable[[], None]) -> None:
+    """Serve ``routes`` by (method, path) until SIGTERM or SIGINT."""
+    handler = type("Handler", (_Handler,), {"routes": dict(routes)})
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    server.daemon_threads = True
+
+    def stop(*_signal: object) -> None:
+        threading.Thread(target=server.shutdown, daemon=True).start()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    try:
+        server.serve_forever(0.1)
+    finally:
+        server.server_close()
+        on_stop()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    routes: Mapping[tuple[str, str], Route]
+
+    def do_GET(self) -> None:
+        self._answer("GET", {})
+
+    def do_POST(self) -> None:
+        try:
+            length = int(self.headers.get("Content-Length", "0"))
+            body = json.loads(self.rfile.read(length)) if 0 < length <= BODY_MAX else None
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            self._send(400, {"error": "the body must be a JSON object"})
+            return
+        self._answer("POST", body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing: bodies may hold what a person typed."""
+
+    def _answer(self, method: str, body: Body) -> None:
+        path = self.path.partition("?")[0]
+        if (method, path) == ("GET", "/healthz"):
+            self._send(200, {"alive": True})
+            return
+        route = self.routes.get((method, path))
+        if route is None:
+            self._send(404, {"error": f"nothing at {method} {path}"})
+            return
+        self._send(*route(body))
+
+    def _send(self, status: int, body: object) -> None:
+        data = json.dumps(body, ensure_ascii=False).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)

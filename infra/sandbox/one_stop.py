@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A one-stop system of its own: takes dossiers, lets its officials finish them, keeps its book.
+
+``python -m infra.sandbox.one_stop --port N --book FILE --session-file FILE``
+"""
+
+import argparse
+import hmac
+import re
+import sys
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from infra.sandbox.book import Book
+from infra.sandbox.http import Body, serve
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS dossier (
+    code TEXT PRIMARY KEY, procedure TEXT NOT NULL, accepted TEXT NOT NULL, due TEXT NOT NULL,
+    status INTEGER NOT NULL, result_number TEXT, machine TEXT);
+CREATE TABLE IF NOT EXISTS history (
+    id INTEGER PRIMARY KEY, code TEXT NOT NULL, status INTEGER NOT NULL, at TEXT NOT NULL,
+    received TEXT NOT NULL, reference TEXT NOT NULL);
+"""
+_STAMP: Final = re.compile(r"^\d{14}$")
+_CODE: Final = re.compile(r"^[GH]\d\d(\.\d{1,3}){0,3}-\d{6}(\d{2})?-\d{4,7}$")
+_UNKNOWN_SESSION, _BAD_DATA, _NOT_FOUND, _NOT_ALLOWED = 101, 500, 404, 409
+
+
+class OneStop:
+    """The system's rules; every call may be repeated."""
+
+    def __init__(self, book: Book, session: str) -> None:
+        """Bind book and session secret."""
+        self._book = book
+        self._session = session
+
+    def api(self, body: Body) -> tuple[int, object]:
+        """Answer ``POST /api`` in the shape of 2020: always 200, the outcome in error_code."""
+        if not hmac.compare_digest(str(body.get("session", "")), self._session):
+            return 200, {"error_code": _UNKNOWN_SESSION, "message": "session"}
+        services = {
+            "DongBoHoSoMC": self._upsert,
+            "CapNhatTienDoHoSoMC": self._progress,
+            "LayHoSoTraQuaMay": self._to_return,
+        }
+        service = services.get(str(body.get("service")))
+        if service is None:
+            return 200, {"error_code": _BAD_DATA, "message": "service"}
+        return 200, service(body)
+
+    def finish(self, body: Body) -> tuple[int, object]:
+        """Its officials finish a dossier: status 9, to be returned at a machine."""
+        code, machine = str(body.get("MaHoSo", "")), str(body.get("machine", ""))
+        number = str(body.get("result_number") or f"KQ-{code}")
+        with self._book.writing() as rows:
+            row = rows.execute("SELECT status FROM dossier WHERE code = ?", (code,)).fetchone()
+            if row is None or not machine:
+                return 404, {"error": "MaHoSo or machine unknown"}
+            if row["status"] == 2:  # noqa: PLR2004 - portal status
+                rows.execute(
+                    "UPDATE dossier SET status = 9, result_number = ?, machine = ? WHERE code = ?",
+                    (number, machine, code),
+                )
+                _note(rows, code, 9, datetime.now(UTC).strftime("%Y%m%d%H%M%S"))
+        return 200, {"MaHoSo": code}
+
+    def book(self, _body: Body) -> tuple[int, object]:
+        """Return everything in the book."""
+        return 200, {
+            "dossiers": self._book.rows("SELECT * FROM dossier ORDER BY code"),
+            "history": self._book.rows("SELECT * FROM history ORDER BY id"),
+        }
+
+    def _upsert(self, body: Body) -> dict[str, object]:
+        row = _only(body)
+        stamps = [str(row.get(name, "")) for name in ("NgayTiepNhan", "NgayHenTra")]
+        code, procedure = str(row.get("MaHoSo", "")), str(row.get("MaTTHC", ""))
+        if not _CODE.match(code) or not procedure or not all(map(_STAMP.match, stamps)):
+            return {"error_code": _BAD_DATA, "message": "data"}
+        with self._book.writing() as rows:
+            known = rows.execute(
+                "INSERT INTO dossier (code, procedure, accepted, due, status)"
+                " VALUES (?, ?, ?, ?, 2) ON CONFLICT (code) DO NOTHING",
+                (code, procedure, *stamps),
+            )
+            if known.rowcount:
+                return _ok(_note(rows, code, 2, stamps[0]))
+            return _ok(_reference(rows, code, 2))
+
+    def _progress(self, body: Body) -> dict[str, object]:
+        row = _only(body)
+        code, status = str(row.get("MaHoSo", "")), str(row.get("TrangThaiHoSo", ""))
+        at = str(row.get("ThoiDiemXuLy", ""))
+        if status != "10" or not _STAMP.match(at):
+            return {"error_code": _BAD_DATA, "message": "TrangThaiHoSo"}
+        with self._book.writing() as rows:
+            known = rows.execute("SELECT status FROM dossier WHERE code = ?", (code,)).fetchone()
+            if known is None:
+                return {"error_code": _NOT_FOUND, "message": "MaHoSo"}
+            if known["status"] == 10:  # noqa: PLR2004 - portal status
+                return _ok(_reference(rows, code, 10))
+            if known["status"] != 9:  # noqa: PLR2004 - portal status
+                return {"error_code": _NOT_ALLOWED, "message": "only 9 becomes 10"}
+            rows.execute("UPDATE dossier SET status = 10 WHERE code = ?", (code,))
+            return _ok(_note(rows, code, 10, at))
+
+    def _to_return(self, _body: Body) -> dict[str, object]:
+        rows = self._book.rows(
+            "SELECT code AS MaHoSo, result_number AS SoKetQua, machine AS MaMay FROM dossier"
+            " WHERE status = 9 ORDER BY code"
+        )
+        return {"error_code": 0, "result": rows}
+
+
+def main(words: list[str]) -> int:
+    """Run until SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--book", type=Path, required=True)
+    parser.add_argument("--session-file", type=Path, required=True)
+    flags = parser.parse_args(words)
+    book = Book(flags.book, _SCHEMA)
+    system = OneStop(book, flags.session_file.read_text().strip())
+    routes = {
+        ("POST", "/api"): system.api,
+        ("POST", "/control/finish"): system.finish,
+        ("GET", "/control/book"): system.book,
+    }
+    serve(flags.port, routes, book.close)
+    return 0
+
+
+def _only(body: Body) -> dict[str, Any]:
+    data = body.get("data")
+    row = data[0] if isinstance(data, list) and len(data) == 1 else {}
+    return row if isinstance(row, dict) else {}
+
+
+def _ok(reference: str) -> dict[str, object]:
+    return {"error_code": 0, "reference": reference}
+
+
+def _note(rows: Any, code: str, status: int, at: str) -> str:
+    reference = uuid.uuid4().hex
+    rows.execute(
+        "INSERT INTO history (code, status, at, received, reference) VALUES (?, ?, ?, ?, ?)",
+        (code, status, at, datetime.now(UTC).isoformat(), reference),
+    )
+    return reference
+
+
+def _reference(rows: Any, code: str, status: int) -> str:
+    row = rows.execute(
+        "SELECT reference FROM history WHERE code = ? AND status = ?", (code, status)
+    ).fetchone()
+    return str(row["reference"])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

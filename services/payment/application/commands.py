@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Money that a bank reports: recorded first, whatever it is for; placed by a reaction."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from services.common.canonical import Json
+from services.common.eventlog.record import Appended
+from services.common.eventlog.recording import Cause, Change, Fact, Recorder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordBankCredit:
+    """A bank's verified notification of money in.
+
+    Attributes:
+        provider: ``payos``.
+        reference: the provider's own reference; the same reference is the same money.
+        amount_vnd: what came in.
+        token: the token found in the transfer's text, or None.
+        account: the credited account.
+        body_digest: SHA-256 of the notification as it came, hex; the body itself is not kept.
+    """
+
+    provider: str
+    reference: str
+    amount_vnd: int
+    token: str | None
+    account: str
+    body_digest: str
+
+
+def record_bank_credit(
+    recorder: Recorder, command: RecordBankCredit, *, correlation_id: str
+) -> Appended:
+    """Record the credit durably; idempotent by (provider, reference).
+
+    Raises:
+        Refused: ``idempotency_key_reused`` when the same reference comes with another amount,
+            account or token.
+        Unavailable: the log is down; the bank sends again.
+    """
+    asked: Json = [command.amount_vnd, command.account, command.token]
+    data: dict[str, Json] = {
+        "provider": command.provider,
+        "reference": command.reference,
+        "amount_vnd": command.amount_vnd,
+        "token": command.token,
+        "account": command.account,
+        "body_digest": command.body_digest,
+    }
+    change = Change(
+        stream=f"payment-bank.{command.provider}.{command.reference}",
+        expected_version=0,
+        facts=(Fact(type="payment.bank_credit_received", data=data),),
+    )
+    return recorder.record(
+        [change],
+        source=f"bank:{command.provider}",
+        key=command.reference,
+        cause=Cause(correlation_id=correlation_id, actor=f"bank:{command.provider}"),
+        asked=asked,
+    )
+
+
+COMMAND_HANDLERS: Final = {RecordBankCredit: record_bank_credit}

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What payment does about dossiers, machines' notes and banks' credits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from services.common import contracts
+from services.common.canonical import Json
+from services.common.errors import Refused
+from services.common.eventlog.port import EventLog
+from services.common.eventlog.record import RecordedEvent
+from services.common.eventlog.recording import Change, Fact, facts_of
+from services.common.messaging.reaction import Handler
+from services.common.money import Vnd
+from services.payment.domain.fees import Fee, fee_of
+from services.payment.domain.payment import (
+    Command,
+    CreditCash,
+    MatchBankCredit,
+    Payment,
+    RequestPayment,
+    decide,
+    fold,
+)
+from services.payment.domain.token import make_token, transfer_text
+from services.payment.domain.vietqr import dynamic_payload
+
+_TOKEN_TRIES: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bank:
+    """The collecting body's account, and the key that tokens are derived with."""
+
+    bin: str
+    account: str
+    token_key: bytes
+
+
+def payment_of(log: EventLog, dossier: str) -> Payment:
+    """Return the payment of a dossier as the log has it."""
+    return fold(facts_of(log.read_stream(f"payment-{dossier}")))
+
+
+def token_stream(token: str) -> str:
+    """Return the stream that says whose token it is."""
+    return f"payment-token.{token}"
+
+
+def event_handlers(log: EventLog, bank: Bank) -> Mapping[str, Handler]:
+    """Return the handlers of ``payment.reactions``."""
+
+    def ask(event: RecordedEvent) -> Sequence[Change]:
+        dossier, data = _subject(event), _data(event)
+        fee = _fee(log, data)
+        token = _free_token(log, bank, dossier)
+        qr = ""
+        if fee.total:
+            qr = dynamic_payload(
+                bank_bin=bank.bin, account=bank.account, amount=fee.total,
+                purpose=transfer_text(token),
+            )  # fmt: skip
+        command = RequestPayment(
+            procedure=str(data["procedure"]),
+            procedure_version=int(str(data["procedure_version"])),
+            le_phi=fee.le_phi,
+            phi=fee.phi,
+            token=token,
+            qr=qr,
+            machine=str(data["machine"]),
+        )
+        issued: dict[str, Json] = {"token": token, "dossier": dossier}
+        fact = Fact(type="payment.token_issued", data=issued, subject=dossier)
+        return [
+            _change(log, dossier, command),
+            Change(stream=token_stream(token), expected_version=0, facts=(fact,)),
+        ]
+
+    def credit_note(event: RecordedEvent) -> Sequence[Change]:
+        data = _data(event)
+        command = CreditCash(
+            machine=event.stream.split("-")[1],
+            denomination=Vnd(int(str(data["denomination_vnd"]))),
+            note_event=str(event.event_id),
+        )
+        return [_change(log, str(data["dossier"]), command)]
+
+    def place_credit(event: RecordedEvent) -> Sequence[Change]:
+        data = _data(event)
+        token = data["token"]
+        owner = None if token is None else _owner(log, str(token))
+        if owner is None:
+            reason = "no_token" if token is None else "unknown_token"
+            unplaced = Fact(type="payment.bank_credit_unmatched", data={"reason": reason})
+            return [Change(stream=event.stream, expected_version=event.version, facts=(unplaced,))]
+        command = MatchBankCredit(
+            provider=str(data["provider"]),
+            reference=str(data["reference"]),
+            amount=Vnd(int(str(data["amount_vnd"]))),
+        )
+        assigned = Fact(
+            type="payment.bank_credit_assigned", data={"dossier": owner}, subject=owner
+        )
+        return [
+            _change(log, owner, command),
+            Change(stream=event.stream, expected_version=event.version, facts=(assigned,)),
+        ]
+
+    return {
+        "dossier.registered": ask,
+        "kiosk.cash_note_credited": credit_note,
+        "kiosk.cash_closed": _nothing,
+        "payment.bank_credit_received": place_credit,
+    }
+
+
+EVENT_HANDLERS: Final = {"payment.reactions": event_handlers}
+
+
+def _nothing(_event: RecordedEvent) -> Sequence[Change]:
+    return ()
+
+
+def _change(log: EventLog, dossier: str, command: Command) -> Change:
+    known = payment_of(log, dossier)
+    decided = decide(command, known)
+    facts = tuple(
+        Fact(type=name, data=data, subject=dossier)  # type: ignore[arg-type]  # JSON by contract
+        for name, data in decided
+    )
+    return Change(stream=f"payment-{dossier}", expected_version=known.version, facts=facts)
+
+
+def _fee(log: EventLog, data: Mapping[str, Json]) -> Fee:
+    code, version = str(data["procedure"]), int(str(data["procedure_version"]))
+    for published in log.read_stream(f"procedure-{code}", after_version=version - 1, limit=1):
+        fees = _data(published)["fees"]
+        assert isinstance(fees, dict), "the contract nests the fees"
+        return fee_of(
+            str(fees["rule"]),
+            le_phi=Vnd(int(str(fees["le_phi_vnd"]))),
+            phi=Vnd(int(str(fees["phi_vnd"]))),
+            copies=int(str(data["copies"])),
+        )
+    raise Refused(
+        "unknown_procedure", f"procedure {code} has no version {version}",
+        f"thủ tục {code} không có phiên bản {version}", field="procedure",
+    )  # fmt: skip
+
+
+def _free_token(log: EventLog, bank: Bank, dossier: str) -> str:
+    for attempt in range(_TOKEN_TRIES):
+        token = make_token(bank.token_key, dossier, attempt)
+        if not log.stream_version(token_stream(token)):
+            return token
+    raise Refused("no_free_token", "no payment token is free", "không còn mã thanh toán")
+
+
+def _owner(log: EventLog, token: str) -> str | None:
+    for issued in log.read_stream(token_stream(token), limit=1):
+        return str(_data(issued)["dossier"])
+    return None
+
+
+def _subject(event: RecordedEvent) -> str:
+    if event.subject is None:
+        raise Refused("no_subject", "the event is about no dossier", "sự kiện không gắn với hồ sơ")
+    return event.subject
+
+
+def _data(event: RecordedEvent) -> Mapping[str, Json]:
+    return contracts.current(event.type, event.schema, event.data)
