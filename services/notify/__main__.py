@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m services.notify``."""
+
+import os
+import sys
+
+
+def main(words: list[str]) -> int:
+    """Run the service's process; returns its exit code."""
+    if words:
+        print("usage: python -m services.notify", file=sys.stderr)  # noqa: T201
+        return 2
+    # Patches the standard library first; nothing that imports psycopg may come before it.
+    from services.notify.entrypoints import service  # isort: skip
+    from services.notify.bootstrap import bootstrap
+    from services.notify.config import read_config
+
+    return service.serve(bootstrap(read_config(os.environ)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

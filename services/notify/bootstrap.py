@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only wiring of notify."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from services.common.messaging.reaction import Reactor
+from services.common.runtime import Runtime
+from services.notify.adapters.smpp import Account, SMPPGateway
+from services.notify.application.reactions import Reactions
+from services.notify.application.receipts import record_receipt
+from services.notify.application.sending import Sending
+from services.notify.config import Config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """The service, wired."""
+
+    config: Config
+    runtime: Runtime
+    reactors: tuple[Reactor, ...]
+    gateway: SMPPGateway
+
+
+def bootstrap(config: Config) -> Notify:
+    """Wire the service; nothing is opened yet."""
+    runtime = Runtime(config.core)
+    account = Account(
+        host=config.smpp_host,
+        port=config.smpp_port,
+        system_id=config.smpp_system_id,
+        password=config.smpp_password,
+        sender=config.sms_sender,
+    )
+    gateway = SMPPGateway(account, runtime.clock, partial(record_receipt, runtime.recorder))
+    sending = Sending(runtime.recorder, gateway, runtime.clock)
+    reactors = (Reactions(runtime.log).reactor(), sending.reactor())
+    return Notify(config=config, runtime=runtime, reactors=reactors, gateway=gateway)

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Nameko process of notify: what to say, the session to the SMS centre, the delivery log."""
+
+from services.common.messaging.service_runner import Runners, consume, run_service  # isort: skip
+
+from collections.abc import Sequence
+
+from services.common.messaging.projector import Projector
+from services.common.messaging.reactor_runner import Arrival, Outcome
+from services.notify.bootstrap import Notify
+from services.notify.projections.notification import NotificationProjection
+
+REACTIONS = "notify.reactions"
+SENDING = "notify.sending"
+
+
+class NotifyService:
+    """Turns events into messages and sends each at most once."""
+
+    name = "notify"
+    runners = Runners()
+
+    @consume(REACTIONS)
+    def react(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+        """Handle a batch of events."""
+        return self.runners.run(REACTIONS, arrivals)
+
+    @consume(SENDING)
+    def send(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+        """Send requested messages."""
+        return self.runners.run(SENDING, arrivals)
+
+
+def serve(notify: Notify) -> int:
+    """Run until SIGTERM; returns the exit code."""
+    runtime = notify.runtime
+    runtime.health.register("smsc", notify.gateway.ready)
+    projector = Projector(
+        NotificationProjection(),
+        runtime.log,
+        runtime.clock,
+        database_url=notify.config.core.database_url,
+    )
+    background = (projector.run, notify.gateway.run)
+    return run_service(NotifyService, runtime, reactors=notify.reactors, background=background)
