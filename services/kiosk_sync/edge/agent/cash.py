@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cash: a note is credited exactly once, because the validator counts what it stacks.
+
+The credit and the validator's count are one record. After a crash the count says whether a credit
+that is delivered again was journalled. What no open session explains is a discrepancy for people,
+never a guess.
+"""
+
+from typing import Final, cast
+
+from services.common.errors import Refused
+from services.kiosk_sync.edge.agent.machine import (
+    Intent,
+    Machine,
+    finish,
+    intend,
+    intent_of,
+    known_dossier,
+    session_of,
+)
+from services.kiosk_sync.edge.devices.ports import Credit
+
+_DEVICE: Final = "cash"
+
+
+def open_cash(machine: Machine, dossier: str) -> None:
+    """Let the citizen pay in notes for a dossier that was handed in here.
+
+    Raises:
+        Refused: ``dossier_not_here``, ``already_paid``, ``cash_busy``.
+    """
+    with machine.busy:
+        dossier = known_dossier(dossier)
+        if not machine.store.rows("SELECT 1 FROM deposit WHERE dossier = ?", dossier):
+            raise Refused("dossier_not_here", "not handed in here", "hồ sơ không nộp tại máy này")
+        if machine.store.rows(
+            "SELECT 1 FROM order_in WHERE dossier = ? AND type = 'grant.payment_confirmed'", dossier
+        ):
+            raise Refused("already_paid", "the fee is paid", "lệ phí đã được nộp")
+        if intent_of(machine.store, _DEVICE) is not None:
+            raise Refused("cash_busy", "another cash session is open", "máy đang nhận tiền")
+        settle_cash(machine)
+        with machine.store.transaction() as tx:
+            intend(tx, Intent(device=_DEVICE, verb="accept", dossier=dossier, detail="",
+                              session=session_of(machine, dossier)))  # fmt: skip
+        machine.cash.enable()
+
+
+def take_credits(machine: Machine) -> None:
+    """Journal the credits the validator holds; call it at every poll while notes go in."""
+    with machine.busy:
+        intent = intent_of(machine.store, _DEVICE)
+        while (credit := machine.cash.next_credit()) is not None:
+            _take(machine, credit, intent)
+            machine.cash.acknowledge(credit)
+
+
+def close_cash(machine: Machine) -> int:
+    """End the session; returns what was put in during it, in đồng."""
+    with machine.busy:
+        return settle_cash(machine)
+
+
+def settle_cash(machine: Machine) -> int:
+    """Disable, take what is held, compare the counts, end an open session; returns its sum."""
+    machine.cash.disable()
+    take_credits(machine)
+    _compare(machine, machine.cash.stacked_count())
+    intent = intent_of(machine.store, _DEVICE)
+    if intent is None:
+        return 0
+    notes, total = cast("tuple[int, int]", machine.store.rows(
+        "SELECT count(*), coalesce(sum(denomination_vnd), 0) FROM cash_note WHERE dossier = ?1"
+        " AND seq > (SELECT coalesce(max(seq), 0) FROM cash_closed WHERE dossier = ?1)",
+        intent.dossier,
+    )[0])  # fmt: skip
+    with machine.store.transaction() as tx:
+        tx.append(
+            "kiosk.cash_closed",
+            {"dossier": intent.dossier, "notes": notes, "total_vnd": total},
+            session=intent.session,
+            subject=intent.dossier,
+        )
+        finish(tx, _DEVICE)
+    return total
+
+
+def _take(machine: Machine, credit: Credit, intent: Intent | None) -> None:
+    if credit.stacked_count <= _journalled(machine):
+        return  # delivered again: it is on disk, only the acknowledgement was lost
+    if intent is None:
+        _compare(machine, credit.stacked_count)
+        return
+    _compare(machine, credit.stacked_count - 1)
+    with machine.store.transaction() as tx:
+        tx.append(
+            "kiosk.cash_note_credited",
+            {
+                "dossier": intent.dossier,
+                "denomination_vnd": credit.denomination_vnd,
+                "stacked_count": credit.stacked_count,
+            },
+            session=intent.session,
+            subject=intent.dossier,
+        )
+
+
+def _compare(machine: Machine, stacked_count: int) -> None:
+    journalled = _journalled(machine)
+    if stacked_count == journalled:
+        return
+    with machine.store.transaction() as tx:
+        tx.append(
+            "kiosk.cash_discrepancy",
+            {"stacked_count": stacked_count, "journalled_count": journalled},
+            session=machine.boot_session,
+        )
+
+
+def _journalled(machine: Machine) -> int:
+    found = machine.store.rows("SELECT value FROM device_cursor WHERE device = 'cash'")
+    return cast("int", found[0][0]) if found else 0

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the screen shows about a dossier, from disk only."""
+
+from typing import cast
+
+from services.common.canonical import Json, parse_json
+from services.kiosk_sync.edge.agent.machine import Machine, known_dossier
+from services.kiosk_sync.edge.agent.release import grant_of
+from services.kiosk_sync.edge.store.fold import RELEASED
+
+
+def dossier_view(machine: Machine, dossier: str) -> dict[str, Json]:
+    """Return offer, payment, cash, grant and the sentence on the screen.
+
+    Raises:
+        Refused: ``dossier_invalid``.
+    """
+    dossier = known_dossier(dossier)
+    offer = _order(machine, dossier, "grant.payment_offered")
+    paid = _order(machine, dossier, "grant.payment_confirmed")
+    notes, total = cast("tuple[int, int]", machine.store.rows(
+        "SELECT count(*), coalesce(sum(denomination_vnd), 0) FROM cash_note WHERE dossier = ?",
+        dossier,
+    )[0])  # fmt: skip
+    grant = grant_of(machine, dossier)
+    deposited = machine.store.rows("SELECT bin FROM deposit WHERE dossier = ?", dossier)
+    state = None if grant is None else grant.state
+    return {
+        "dossier": dossier,
+        "deposited": bool(deposited),
+        "offer": offer and {name: offer[name] for name in ("token", "amount_vnd", "qr")},
+        "paid": paid and {name: paid[name] for name in ("method", "paid_vnd", "overpaid_vnd")},
+        "cash": {"notes": notes, "total_vnd": total},
+        "grant": None if grant is None or state == RELEASED else grant.cell,
+        "released": state == RELEASED,
+        "screen": _screen(deposited=bool(deposited), offer=offer, paid=paid, state=state),
+    }
+
+
+def _screen(
+    *, deposited: bool, offer: dict[str, Json] | None, paid: dict[str, Json] | None,
+    state: str | None,
+) -> str:  # fmt: skip
+    if state == RELEASED:
+        return "ĐÃ TRẢ KẾT QUẢ"
+    if state is not None:
+        return "MỜI NHẬP MÃ NHẬN KẾT QUẢ"
+    if paid is not None:
+        return "ĐÃ NHẬN · ĐÃ THANH TOÁN"
+    if offer is not None:
+        return f"ĐÃ NHẬN · PHẢI NỘP {offer['amount_vnd']} ₫"
+    return "ĐÃ NHẬN" if deposited else "KHÔNG CÓ HỒ SƠ NÀY"
+
+
+def _order(machine: Machine, dossier: str, order_type: str) -> dict[str, Json] | None:
+    found = machine.store.rows(
+        "SELECT document FROM order_in WHERE dossier = ? AND type = ? ORDER BY cseq DESC LIMIT 1",
+        dossier,
+        order_type,
+    )
+    if not found:
+        return None
+    order = cast("dict[str, dict[str, Json]]", parse_json(cast("bytes", found[0][0])))
+    return order["data"]
