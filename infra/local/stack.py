@@ -9,7 +9,9 @@ import json
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -114,12 +116,16 @@ def _kiosk_sync(stack: Stack) -> dict[str, str]:
     }
 
 
-_OWN: Final = {
+def _nothing(_stack: Stack) -> dict[str, str]:
+    return {}
+
+
+_OWN: Final[dict[str, Callable[[Stack], dict[str, str]]]] = {
     "intake": _intake,
     "payment": _payment,
     "notify": _notify,
     "kiosk_sync": _kiosk_sync,
-    "relay": lambda _stack: {},
+    "relay": _nothing,
 }
 
 
@@ -205,7 +211,7 @@ def wait_ready(stack: Stack, names: Sequence[str]) -> None:
     """Return once every named process says it is ready; raises TimeoutError naming the first."""
     for name in names:
         port = stack.ports[name]
-        wait_until(f"{name} to be ready", lambda port=port: _is_ready(port), READY_TIMEOUT_S)
+        wait_until(f"{name} to be ready", partial(_is_ready, port), READY_TIMEOUT_S)
 
 
 def _is_ready(port: int) -> bool:
@@ -232,8 +238,6 @@ def _api(stack: Stack, method: str, path: str, body: Mapping[str, object]) -> No
 
 
 def _basic(netloc: str) -> str:
-    from base64 import b64encode
-
     return "Basic " + b64encode(netloc.rpartition("@")[0].encode()).decode()
 
 
@@ -270,3 +274,9 @@ def supervisor(stack: Stack, *words: str) -> int:
     module = "supervisor.supervisorctl" if words else "supervisor.supervisord"
     command = [sys.executable, "-W", "ignore", "-m", module, "-c", conf, *words]
     return subprocess.run(command, check=False, capture_output=True, timeout=120).returncode
+
+
+def wait_gone(stack: Stack) -> None:
+    """Return once the supervisor and with it every process has ended."""
+    pid_file = stack.folder / "supervisord.pid"
+    wait_until("all processes to end", lambda: not pid_file.exists(), 60.0)

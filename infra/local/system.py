@@ -88,6 +88,7 @@ def install(packages: tuple[str, ...]) -> None:
     if ours:
         _write_policy(sudo)
     try:
+        done = None
         for command in (
             ["apt-get", "update", "-q"],
             ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages],
@@ -96,7 +97,7 @@ def install(packages: tuple[str, ...]) -> None:
                 [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", *command],
                 check=False, capture_output=True, text=True, timeout=_APT_TIMEOUT_S,
             )  # fmt: skip
-        if done.returncode:
+        if done is not None and done.returncode:
             raise MissingError(f"apt-get could not install {wanted}:\n{done.stderr[-2000:]}")
     finally:
         if ours:

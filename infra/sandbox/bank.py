@@ -125,7 +125,7 @@ class Bank:
         )
         try:
             with urllib.request.urlopen(request, timeout=_CALL_TIMEOUT_S) as answer:  # noqa: S310
-                heard = 200 <= answer.status < 300  # noqa: PLR2004
+                heard = bool(200 <= answer.status < 300)  # noqa: PLR2004
         except (urllib.error.URLError, OSError):
             heard = False
         with self._book.writing() as rows:

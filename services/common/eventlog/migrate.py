@@ -9,7 +9,7 @@ their own transaction, read-model schemas are made where they are missing. Every
 
 from collections.abc import Mapping
 from importlib import resources
-from typing import Final, LiteralString, cast
+from typing import Final, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -122,7 +122,7 @@ def _apply(connection: psycopg.Connection, schema: str, folder: str) -> int:
         if number not in applied:
             with connection.transaction():
                 connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER)))
-                connection.execute(cast("LiteralString", text))
+                connection.execute(text.encode())
                 connection.execute(
                     sql.SQL("INSERT INTO {} (number, name) VALUES (%s, %s)").format(table),
                     (number, name),

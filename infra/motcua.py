@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: ``motcua``."""
+
+import json
+import os
+import sys
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.common.clock import SystemClock
+from services.common.config import ConfigError, Settings
+from services.common.errors import MotCuaError
+from services.common.eventlog.migrate import LOGINS, migrate
+from services.common.eventlog.postgres import PostgresKeys, PostgresLog
+from services.common.eventlog.recording import Cause, Recorder
+from services.intake.seed.load import seed
+from services.kiosk_sync.application.commands import order_machine
+from services.kiosk_sync.domain.machine import EnrolMachine, RevokeMachine
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+kiosk = typer.Typer(no_args_is_help=True, help="Machines: who may speak.")
+app.add_typer(kiosk, name="kiosk")
+
+Serial = Annotated[str, typer.Argument(help="Machine serial, for example VT01.")]
+By = Annotated[str, typer.Option(help="Who decides; stands in the log.")]
+
+
+@app.command("migrate")
+def migrate_command() -> None:
+    """Bring both databases to the newest schema.
+
+    Reads MOTCUA_ADMIN_URL, MOTCUA_KEYS_ADMIN_URL, MOTCUA_LOG_ID and MOTCUA_ROLE_PASSWORDS_FILE
+    (JSON: role to password).
+    """
+    settings = Settings(os.environ)
+    admin = settings.url("MOTCUA_ADMIN_URL", ("postgresql", "postgres"))
+    keys = settings.url("MOTCUA_KEYS_ADMIN_URL", ("postgresql", "postgres"))
+    log_id = settings.whole("MOTCUA_LOG_ID", low=1)
+    path = settings.path("MOTCUA_ROLE_PASSWORDS_FILE")
+    _finish(settings)
+    passwords: Mapping[str, str] = json.loads(Path(path).read_text(encoding="utf-8"))
+    missing = sorted(set(LOGINS) - set(passwords))
+    if missing:
+        _stop(f"MOTCUA_ROLE_PASSWORDS_FILE: no password for {', '.join(missing)}")
+    versions = migrate(admin, keys, passwords, log_id)
+    typer.echo(f"log schema {versions[0]}, key schema {versions[1]}")
+
+
+@app.command("seed")
+def seed_command() -> None:
+    """Publish the first procedures and open the first office (as intake)."""
+    recorder = _recorder()
+    typer.echo(f"{seed(recorder)} new events")
+
+
+@kiosk.command("enrol")
+def enrol(
+    serial: Serial,
+    tls_fingerprint: Annotated[str, typer.Option(help="SHA-256 of its certificate, hex.")],
+    sign_key: Annotated[str, typer.Option(help="Ed25519 public key, hex.")],
+    by: By,
+    epoch: Annotated[int, typer.Option(min=1, max=10_000)] = 1,
+    office: Annotated[str, typer.Option(help="Office the machine stands at.")] = "VT",
+) -> None:
+    """Let a machine speak under its next epoch (as kiosk_sync)."""
+    command = EnrolMachine(
+        serial=serial, epoch=epoch, office=office, tls_fingerprint=tls_fingerprint,
+        sign_key=sign_key, approved_by=by,
+    )  # fmt: skip
+    cause = Cause(correlation_id=str(uuid.uuid4()), actor=f"official:{by}")
+    order_machine(
+        _recorder(), serial, command, source="cli:enrol", key=f"{serial}/{epoch}", cause=cause
+    )
+    typer.echo(f"{serial} may speak under epoch {epoch}")
+
+
+@kiosk.command("revoke")
+def revoke(serial: Serial, reason: Annotated[str, typer.Option()], by: By) -> None:
+    """Take a machine's right away, at once."""
+    key, cause = str(uuid.uuid4()), Cause(correlation_id=str(uuid.uuid4()), actor=f"official:{by}")
+    command = RevokeMachine(reason=reason, by=by)
+    order_machine(_recorder(), serial, command, source="cli:revoke", key=key, cause=cause)
+    typer.echo(f"{serial} may not speak any more")
+
+
+def main() -> None:
+    """Run the command line; errors are one line each, exit code 2."""
+    try:
+        app()
+    except (MotCuaError, ConfigError) as error:
+        _stop(str(error))
+
+
+def _recorder() -> Recorder:
+    settings = Settings(os.environ)
+    url = settings.url("MOTCUA_DATABASE_URL", ("postgresql", "postgres"))
+    keys = settings.url("MOTCUA_KEYS_DATABASE_URL", ("postgresql", "postgres"))
+    log_id = settings.whole("MOTCUA_LOG_ID", low=1)
+    service_key, kek = settings.key("MOTCUA_SERVICE_KEY"), settings.key("MOTCUA_KEK")
+    _finish(settings)
+    return Recorder(PostgresLog(url, log_id), PostgresKeys(keys, kek), SystemClock(), service_key)
+
+
+def _finish(settings: Settings) -> None:
+    try:
+        settings.finish()
+    except ConfigError as error:
+        _stop(str(error))
+
+
+def _stop(message: str) -> None:
+    typer.echo(message, err=True)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
