@@ -26,7 +26,8 @@ from services.kiosk_sync import protocol
 from services.kiosk_sync.edge.store import fold
 from services.kiosk_sync.edge.store.schema import StoreError, connect
 
-Row = tuple[apsw.SQLiteValue, ...]
+SQLiteValue = None | int | float | bytes | str
+Row = tuple[SQLiteValue, ...]
 UP: Final = "up"
 DOWN: Final = "down"
 
@@ -59,7 +60,7 @@ class Transaction:
         self._identity = identity
         self._clock = clock
 
-    def rows(self, sql: str, *values: apsw.SQLiteValue) -> list[Row]:
+    def rows(self, sql: str, *values: SQLiteValue) -> list[Row]:
         """Return the rows of a statement; for writes an empty list."""
         return [tuple(row) for row in self._connection.execute(sql, values)]
 
@@ -162,7 +163,7 @@ class Store:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def rows(self, sql: str, *values: apsw.SQLiteValue) -> list[Row]:
+    def rows(self, sql: str, *values: SQLiteValue) -> list[Row]:
         """Read outside a transaction."""
         with self._lock:
             return [tuple(row) for row in self._connection.execute(sql, values)]
@@ -300,13 +301,13 @@ def _read(raw: bytes) -> protocol.Record:
     return protocol.Record(occurred_at_us=value["occurred_at"], **fields)  # type: ignore[arg-type]
 
 
-def _parcel(row: Sequence[apsw.SQLiteValue]) -> protocol.Parcel:
+def _parcel(row: Sequence[SQLiteValue]) -> protocol.Parcel:
     event_id, field, key_id, blob, commitment = (str(value) for value in row)
     return protocol.Parcel(
         event_id=event_id, field=field, key_id=key_id, blob=blob, commitment=commitment
     )
 
 
-def _boxed(row: Sequence[apsw.SQLiteValue]) -> protocol.BoxedKey:
+def _boxed(row: Sequence[SQLiteValue]) -> protocol.BoxedKey:
     key_id, purpose, box = (str(value) for value in row)
     return protocol.BoxedKey(key_id=key_id, purpose=purpose, box=box)

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the machine does for citizens and staff, and what its journal says about it."""
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from services.common.errors import Malformed, Refused
+from services.common.personal import Sealed, open_sealed, unbox_key
+from services.kiosk_sync import protocol
+from services.kiosk_sync.edge.agent.orders import apply_order
+from services.kiosk_sync.edge.agent.view import dossier_view
+from services.kiosk_sync.edge.control import Hands
+from services.kiosk_sync.edge.store.schema import StoreError
+from tests.support.machines import (
+    CENTRE_BOX,
+    CENTRE_SIGN,
+    EPOCH,
+    MACHINE_SIGN,
+    SERIAL,
+    application,
+    machine_in,
+    order,
+    release_order,
+)
+
+
+def types(hands: Hands) -> list[str]:
+    return [record.type for record in hands.machine.store.records()]
+
+
+def loaded(hands: Hands, cell: int = 7) -> str:
+    dossier = str(hands.deposit(application())["dossier"])
+    hands.load({"dossier": dossier, "cell": cell, "staff": "CB01"})
+    return dossier
+
+
+def upload_of(hands: Hands) -> protocol.Upload:
+    batch = hands.machine.store.pending(records_max=500, bytes_max=900_000)
+    assert batch is not None
+    signature = protocol.sign_batch(MACHINE_SIGN, SERIAL, EPOCH, batch.records, batch.head)
+    body = protocol.encode_upload(
+        protocol.Upload(serial=SERIAL, epoch=EPOCH, head=batch.head, signature=signature,
+                        records=batch.records, parcels=batch.parcels, keys=batch.keys)
+    )  # fmt: skip
+    return protocol.decode_upload(body)
+
+
+def test_deposit_is_journalled_with_the_contact_only_as_ciphertext(tmp_path: Path) -> None:
+    """A deposit's upload decodes, and only the centre's key opens the contact in it."""
+    hands = machine_in(tmp_path)
+    hands.deposit(application())
+    upload = upload_of(hands)
+    assert [r.type for r in upload.records] == ["kiosk.dossier_deposited", "kiosk.receipt_printed"]
+    assert upload.records[0].data["fee_vnd"] == 4000
+    parcel, boxed = upload.parcels[0], upload.keys[0]
+    key = unbox_key(bytes.fromhex(boxed.box), UUID(boxed.key_id), boxed.purpose, CENTRE_BOX)
+    sealed = Sealed(
+        UUID(parcel.key_id), bytes.fromhex(parcel.blob), bytes.fromhex(parcel.commitment)
+    )
+    opened = open_sealed(sealed, key, event_id=UUID(parcel.event_id), field="contact", schema=1)
+    assert opened == {"name": "Nguyễn Thị An", "phone": "0912345678"}
+    for file in tmp_path.iterdir():
+        content = file.read_bytes()
+        assert "Nguyễn".encode() not in content
+        assert b"0912345678" not in content
+        assert key.secret not in content
+
+
+def test_the_same_pouch_is_the_same_deposit(tmp_path: Path) -> None:
+    """A deposit sent twice answers with the dossier of the first time."""
+    hands = machine_in(tmp_path)
+    assert hands.deposit(application()) == hands.deposit(application())
+    assert types(hands).count("kiosk.dossier_deposited") == 1
+    assert hands.mechanics.state["bin"] == ["P0000001"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"procedure": "1.000001"}, Refused),
+        ({"phone": "một"}, Refused),
+        ({"copies": 0}, Malformed),
+        ({"pouch": "có dấu cách"}, Malformed),
+    ],
+)
+def test_what_is_refused_never_opens_the_slot(
+    tmp_path: Path, wrong: dict, error: type[Exception]
+) -> None:
+    """A wrong application leaves journal and tray untouched."""
+    hands = machine_in(tmp_path)
+    with pytest.raises(error):
+        hands.deposit({**application(), **wrong})
+    assert (types(hands), hands.mechanics.state["tray"]) == ([], None)
+
+
+def test_payment_is_shown_paid_in_notes_and_confirmed(tmp_path: Path) -> None:
+    """Offer, notes and confirmation reach the screen; each order is applied once."""
+    hands = machine_in(tmp_path)
+    dossier = str(hands.deposit(application())["dossier"])
+    offer = order(1, "grant.payment_offered",
+                  {"dossier": dossier, "token": "ABCD2345", "amount_vnd": 4000, "qr": "0002"})  # fmt: skip
+    assert apply_order(hands.machine, offer)
+    assert not apply_order(hands.machine, offer)
+    assert types(hands).count("kiosk.qr_shown") == 1
+    assert hands.cash({"dossier": dossier, "notes": [2000, 2000]})["credited_vnd"] == 4000
+    paid = {"dossier": dossier, "method": "cash", "paid_vnd": 4000, "overpaid_vnd": 0}
+    apply_order(hands.machine, order(2, "grant.payment_confirmed", paid))
+    view = dossier_view(hands.machine, dossier)
+    assert view["screen"] == "ĐÃ NHẬN · ĐÃ THANH TOÁN"
+    assert view["cash"] == {"notes": 2, "total_vnd": 4000}
+    with pytest.raises(Refused, match="already_paid"):
+        hands.cash({"dossier": dossier, "notes": [2000]})
+
+
+def test_an_order_is_taken_only_from_the_centre_and_in_order(tmp_path: Path) -> None:
+    """A changed order, another machine's order and a number too far ahead change nothing."""
+    hands = machine_in(tmp_path)
+    dossier = loaded(hands)
+    forged = release_order(1, dossier)
+    forged["order"] = {**forged["order"], "cell": 8}
+    other = protocol.sign_order(CENTRE_SIGN, "VT02", release_order(1, dossier)["order"])
+    for document in (forged, other, release_order(2, dossier)):
+        with pytest.raises(protocol.ProtocolError):
+            apply_order(hands.machine, document)
+    assert "kiosk.grant_stored" not in types(hands)
+    assert hands.machine.store.lane("down") == 0
+
+
+def test_the_right_code_opens_the_cell_once(tmp_path: Path) -> None:
+    """The door opens after the authorisation, for its id, and never again after the release."""
+    hands = machine_in(tmp_path)
+    dossier = loaded(hands)
+    apply_order(hands.machine, release_order(1, dossier))
+    assert hands.collect({"dossier": dossier, "code": "123456"})["released"] is True
+    allowed = next(r for r in hands.machine.store.records() if r.type.endswith("authorised"))
+    identifier = protocol.event_id(SERIAL, EPOCH, allowed.seq, allowed.occurred_at_us)
+    assert hands.mechanics.state["unlocked"][-1] == [7, str(identifier)]
+    assert types(hands)[-1] == "kiosk.result_released"
+    with pytest.raises(Refused, match="already_returned"):
+        hands.collect({"dossier": dossier, "code": "123456"})
+
+
+def test_a_result_left_inside_can_be_collected_later(tmp_path: Path) -> None:
+    """Uncollected keeps the grant."""
+    hands = machine_in(tmp_path)
+    dossier = loaded(hands)
+    apply_order(hands.machine, release_order(1, dossier))
+    again = {"dossier": dossier, "code": "123456"}
+    assert hands.collect({**again, "leave": True})["released"] is False
+    assert types(hands)[-1] == "kiosk.result_uncollected"
+    assert hands.collect(again)["released"] is True
+
+
+def test_five_wrong_codes_lock_the_grant(tmp_path: Path) -> None:
+    """After five wrong codes the right one opens nothing."""
+    hands = machine_in(tmp_path)
+    dossier = loaded(hands)
+    apply_order(hands.machine, release_order(1, dossier))
+    doors = len(hands.mechanics.state["unlocked"])
+    for code in ("000000", "1", "", "999999", "12345"):
+        with pytest.raises(Refused, match="wrong_code"):
+            hands.collect({"dossier": dossier, "code": code})
+    with pytest.raises(Refused, match="locked"):
+        hands.collect({"dossier": dossier, "code": "123456"})
+    lefts = [r.data["tries_left"] for r in hands.machine.store.records()
+             if r.type == "kiosk.release_refused"]  # fmt: skip
+    assert lefts == [4, 3, 2, 1, 0, 0]
+    assert len(hands.mechanics.state["unlocked"]) == doors
+
+
+def test_an_expired_grant_opens_nothing(tmp_path: Path) -> None:
+    """After its last instant a grant is refused even with the right code."""
+    hands = machine_in(tmp_path)
+    dossier = loaded(hands)
+    apply_order(hands.machine, release_order(1, dossier, not_after="2020-01-01T00:00:00+07:00"))
+    with pytest.raises(Refused, match="expired"):
+        hands.collect({"dossier": dossier, "code": "123456"})
+
+
+def test_the_file_proves_itself_and_shows_tampering(tmp_path: Path) -> None:
+    """Folded tables equal a fresh fold; a changed row, record or owner is found."""
+    hands = machine_in(tmp_path)
+    dossier = loaded(hands)
+    apply_order(hands.machine, release_order(1, dossier))
+    hands.cash({"dossier": dossier, "notes": [50000]})
+    store = hands.machine.store
+    store.check()
+    with store.transaction() as tx:
+        tx.rows("UPDATE cash_note SET denomination_vnd = 500000")
+    with pytest.raises(StoreError, match="cash_note"):
+        store.check()
+    with store.transaction() as tx:
+        tx.rows("UPDATE cash_note SET denomination_vnd = 50000")
+        tx.rows("UPDATE journal SET hash = ? WHERE seq = 2", "0" * 64)
+    with pytest.raises(StoreError, match="chain breaks at 2"):
+        store.check()
