@@ -63,7 +63,7 @@ def _order(events: list[RecordedEvent]) -> list[Line]:
 
 def _money(log: EventLog, events: list[RecordedEvent], books: dict[str, Any]) -> list[Line]:
     book = ledger(log)
-    balances = book.balances()
+    balances, mechanics = book.balances(), books["machine"]["mechanics"]
     transfers = books["bank"]["transfers"]
     received = {e.data["reference"]: e.data["amount_vnd"] for e in _of(events, "payment.bank_credit_received")}
     notes = [int(str(e.data["denomination_vnd"])) for e in _of(events, "payment.cash_credited")]
@@ -71,7 +71,8 @@ def _money(log: EventLog, events: list[RecordedEvent], books: dict[str, Any]) ->
         Line("sum of the ledger", book.total(), 0),
         Line("bank credits by reference", received, {t["reference"]: t["amount"] for t in transfers}),
         Line("bank account", balances.get("bank:payos", 0), sum(t["amount"] for t in transfers)),
-        Line("notes stacked", sorted(notes), sorted(books["machine"]["notes"])),
+        Line("notes stacked", len(notes), mechanics["notes"]),
+        Line("money in the cash box", sum(notes), mechanics["notes_vnd"]),
         Line("money nobody placed", balances.get("unplaced", 0), 0),
         Line("settlements per payment ≤ 1", _most(events, "payment.settled"), 1),
     ]
@@ -102,7 +103,7 @@ def _dossiers(events: list[RecordedEvent], books: dict[str, Any]) -> list[Line]:
 
 
 def _machine(events: list[RecordedEvent], books: dict[str, Any]) -> list[Line]:
-    machine = books["machine"]
+    machine, mechanics = books["machine"], books["machine"]["mechanics"]
     journal = [event for event in events if event.stream.startswith("kiosk-")]
     pouches = sorted(str(e.data["pouch"]) for e in _of(events, "kiosk.dossier_deposited"))
     inside = Counter[object]()
@@ -112,8 +113,8 @@ def _machine(events: list[RecordedEvent], books: dict[str, Any]) -> list[Line]:
         }.get(event.type, 0)  # fmt: skip
     return [
         Line("journal records at the centre", len(journal), machine["seq"]),
-        Line("pouches in the bin", pouches, sorted(machine["pouches"])),
-        Line("cells with a result", sorted(map(str, +inside)), sorted(map(str, machine["cells"]))),
+        Line("pouches in the bin", pouches, sorted(mechanics["pouches"])),
+        Line("cells with a result", sorted(map(str, +inside)), sorted(mechanics["cells"])),
     ]
 
 

@@ -71,8 +71,7 @@ def _run(console: Console, local: Stack, began: float) -> int:
         console.print(f"\n{DOSSIERS} dossiers in {_since(started)}\n")
         return account(console, local, hands, dossiers[0])
     finally:
-        stack.supervisor(local, "shutdown")
-        stack.wait_gone(local)
+        stack.stop(local)
 
 
 def people(local: Stack) -> None:

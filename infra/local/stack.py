@@ -11,6 +11,7 @@ import sys
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -276,7 +277,10 @@ def supervisor(stack: Stack, *words: str) -> int:
     return subprocess.run(command, check=False, capture_output=True, timeout=120).returncode
 
 
-def wait_gone(stack: Stack) -> None:
-    """Return once the supervisor and with it every process has ended."""
+def stop(stack: Stack) -> None:
+    """Stop every process at once, then the supervisor; return when it is gone."""
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(partial(supervisor, stack, "stop"), processes(stack)))
+    supervisor(stack, "shutdown")
     pid_file = stack.folder / "supervisord.pid"
     wait_until("all processes to end", lambda: not pid_file.exists(), 60.0)

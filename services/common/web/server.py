@@ -66,7 +66,7 @@ class _Server(BaseApplication):
 
 
 def serve(
-    make_site: Callable[[], Site], *, port: int, threads: int = 16, tls: TLS | None = None
+    make_site: Callable[[], Site], *, port: int, threads: int = 16, tls: TLS | None = None, grace_s: int = GRACE_S
 ) -> int:
     """Serve until SIGTERM; requests under way are finished. Returns the exit code."""
     settings: dict[str, object] = {
@@ -75,7 +75,7 @@ def serve(
         "worker_class": "gthread",
         "threads": threads,
         "timeout": 90,
-        "graceful_timeout": GRACE_S,
+        "graceful_timeout": grace_s,
         "keepalive": 30,
         "accesslog": None,
         "errorlog": "-",

@@ -15,6 +15,8 @@ from services.kiosk_sync.config import Config, read_config
 from services.kiosk_sync.web.machines import journal_routes, order_routes
 
 THREADS: Final = {"web": 16, "downlink": 64}
+# A long poll holds nothing that a machine would miss, so its process need not wait for it.
+GRACE_S: Final = {"web": 15, "downlink": 1}
 _ROUTES: Final = {"web": journal_routes, "downlink": order_routes}
 
 
@@ -30,7 +32,7 @@ def serve(environ: Mapping[str, str], kind: str) -> int:
     config = read_config(environ, web=True)
     tls = TLS(config.tls_cert, config.tls_key, config.client_ca)
     site = partial(_site, config, kind)
-    return serve_site(site, port=config.http_port, threads=THREADS[kind], tls=tls)
+    return serve_site(site, port=config.http_port, threads=THREADS[kind], tls=tls, grace_s=GRACE_S[kind])
 
 
 def _site(config: Config, kind: str) -> Site:
