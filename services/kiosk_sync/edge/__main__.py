@@ -43,9 +43,7 @@ def assemble(config: Config) -> Hands:
     folder.mkdir(parents=True, exist_ok=True)
     box = X25519PublicKey.from_public_bytes(bytes.fromhex(config.centre_box_key))
     clock = SystemClock()
-    store = Store(
-        folder / "machine.db", Identity(config.serial, config.epoch, box), clock=clock
-    )
+    store = Store(folder / "machine.db", Identity(config.serial, config.epoch, box), clock=clock)
     mechanics = Mechanics(folder / "mechanics.json")
     intake, locks = SimulatedIntake(mechanics), SimulatedLocks(mechanics)
     validator = SimulatedValidator(mechanics)

@@ -140,9 +140,7 @@ def _journal(
     return _code(machine, record.seq)
 
 
-def _data(
-    application: Application, procedure: Mapping[str, Json], dossier: str
-) -> dict[str, Json]:
+def _data(application: Application, procedure: Mapping[str, Json], dossier: str) -> dict[str, Json]:
     data: dict[str, Json] = {
         "dossier": dossier,
         "procedure": application.procedure,

@@ -48,8 +48,7 @@ def _deposited(connection: apsw.Connection, record: Record, data: JsonObject) ->
 
 def _credited(connection: apsw.Connection, record: Record, data: JsonObject) -> None:
     connection.execute(
-        "INSERT INTO cash_note (seq, dossier, denomination_vnd, stacked_count)"
-        " VALUES (?, ?, ?, ?)",
+        "INSERT INTO cash_note (seq, dossier, denomination_vnd, stacked_count) VALUES (?, ?, ?, ?)",
         (record.seq, data["dossier"], data["denomination_vnd"], data["stacked_count"]),
     )
     _count(connection, record, data)

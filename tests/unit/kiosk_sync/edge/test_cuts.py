@@ -59,7 +59,9 @@ def machine(folder: Path, cutter: Cutter) -> Hands:
 
 
 def credited(hands: Hands) -> tuple[int, int]:
-    rows = hands.machine.store.rows("SELECT count(*), coalesce(sum(denomination_vnd), 0) FROM cash_note")
+    rows = hands.machine.store.rows(
+        "SELECT count(*), coalesce(sum(denomination_vnd), 0) FROM cash_note"
+    )
     return rows[0]
 
 
