@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: N802 - the names are SQLite's
+
 """Power cuts at every write of the file: what was acknowledged to a citizen is still there.
 
 A recording VFS notes every write, truncation and sync. A crash state is a prefix of that log where
