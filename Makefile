@@ -8,11 +8,20 @@ BIN := .venv/bin
 RUN := $(BIN)/python -m infra.local run --
 
 ##@ Start here
-.PHONY: help setup
+.PHONY: help setup demo up down
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/ready ## virtual environment with the locked versions
+
+demo: setup ## twenty dossiers from the machine to the citizens' hands, and the account
+	$(BIN)/python -m infra.demo
+
+up: setup ## start everything and print the addresses
+	$(BIN)/python -m infra.local up
+
+down: setup ## stop everything that `make up` started
+	$(BIN)/python -m infra.local down
 
 .venv/ready: requirements.lock pyproject.toml infra/setup.sh
 	@PYTHON3="$(PYTHON3)" bash infra/setup.sh

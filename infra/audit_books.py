@@ -3,6 +3,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 from services.common.eventlog.port import EventLog
@@ -57,7 +58,7 @@ def _order(events: list[RecordedEvent]) -> list[Line]:
     return [
         Line("positions 1 … n without a hole", positions, list(range(1, len(events) + 1))),
         Line("versions out of order", broken, 0),
-        Line("recorded_at falls", sum(a > b for a, b in zip(times, times[1:], strict=False)), 0),
+        Line("recorded_at falls", sum(a > b for a, b in pairwise(times)), 0),
     ]
 
 
@@ -65,11 +66,16 @@ def _money(log: EventLog, events: list[RecordedEvent], books: dict[str, Any]) ->
     book = ledger(log)
     balances, mechanics = book.balances(), books["machine"]["mechanics"]
     transfers = books["bank"]["transfers"]
-    received = {e.data["reference"]: e.data["amount_vnd"] for e in _of(events, "payment.bank_credit_received")}
+    received = {
+        e.data["reference"]: e.data["amount_vnd"]
+        for e in _of(events, "payment.bank_credit_received")
+    }
     notes = [int(str(e.data["denomination_vnd"])) for e in _of(events, "payment.cash_credited")]
     return [
         Line("sum of the ledger", book.total(), 0),
-        Line("bank credits by reference", received, {t["reference"]: t["amount"] for t in transfers}),
+        Line(
+            "bank credits by reference", received, {t["reference"]: t["amount"] for t in transfers}
+        ),
         Line("bank account", balances.get("bank:payos", 0), sum(t["amount"] for t in transfers)),
         Line("notes stacked", len(notes), mechanics["notes"]),
         Line("money in the cash box", sum(notes), mechanics["notes_vnd"]),

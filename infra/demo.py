@@ -10,7 +10,6 @@ import random
 import shutil
 import sys
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
@@ -21,23 +20,16 @@ from rich.table import Table
 
 from infra.audit_books import Line, compare
 from infra.hands import Citizen, GaveUpError, Hands
-from infra.local import settings, stack
+from infra.local import prepare, settings, stack
 from infra.local.servers import Servers, data_folder
 from infra.local.settings import LOG_ID, MACHINE, Stack
 from infra.local.system import MissingError
-from services.common.clock import SystemClock
-from services.common.eventlog.postgres import PostgresKeys, PostgresLog
-from services.common.eventlog.recording import Cause, Recorder
+from services.common.eventlog.postgres import PostgresLog
 from services.common.money import Vnd, vnd_text
-from services.intake.seed.load import seed
-from services.kiosk_sync.application.commands import order_machine
-from services.kiosk_sync.domain.machine import EnrolMachine
 
 DOSSIERS: Final = 20
 PROCEDURES: Final = ("2.000635", "1.001612", "1.012789", "1.001570")
 NOTES: Final = (200_000, 100_000, 50_000, 20_000, 10_000)
-WEB: Final = ("intake-web", "payment-web", "kiosk-sync-web", "kiosk-sync-downlink")
-NAMEKO: Final = ("intake", "payment", "notify", "kiosk-sync", "relay")
 _STEPS: Final = 6
 
 
@@ -59,12 +51,11 @@ def main() -> int:
 
 
 def _run(console: Console, local: Stack, began: float) -> int:
-    stack.prepare(local)
-    people(local)
+    prepare.everything(local)
     stack.supervise(local)
     stack.supervisor(local)
     try:
-        stack.wait_ready(local, (*NAMEKO, *WEB))
+        stack.wait_ready(local, (*prepare.NAMEKO, *prepare.WEB))
         console.print(f"PostgreSQL, RabbitMQ and 16 processes after {_since(began)}\n")
         hands, started = Hands(local), time.monotonic()
         dossiers = play(console, hands)
@@ -72,27 +63,6 @@ def _run(console: Console, local: Stack, began: float) -> int:
         return account(console, local, hands, dossiers[0])
     finally:
         stack.stop(local)
-
-
-def people(local: Stack) -> None:
-    """Publish the procedures, open the office, let the machine speak."""
-    key = bytes.fromhex(local.secret("service_key").read_text())
-    kek = bytes.fromhex(local.secret("kek").read_text())
-
-    def recorder(role: str) -> Recorder:
-        log = PostgresLog(local.database_url(role), LOG_ID)
-        keys = PostgresKeys(local.database_url(role, keys=True), kek)
-        return Recorder(log, keys, SystemClock(), key)
-
-    intake, fleet = recorder("motcua_intake"), recorder("motcua_kiosk_sync")
-    seed(intake)
-    cause = Cause(correlation_id=str(uuid.uuid4()), actor="official:demo")
-    identity = stack.machine_identity(local)
-    order = EnrolMachine(epoch=1, approved_by="demo", **identity)
-    order_machine(fleet, MACHINE, order, source="cli:enrol", key=f"{MACHINE}/1", cause=cause)
-    for each in (intake, fleet):
-        assert isinstance(each.log, PostgresLog), "made above"
-        each.log.close()
 
 
 def citizens(dice: random.Random) -> list[Citizen]:
@@ -178,7 +148,7 @@ def account(console: Console, local: Stack, hands: Hands, example: str) -> int:
 
 
 def _settled_lines(local: Stack, hands: Hands) -> list[Line]:
-    """Compare until everything agrees or two minutes are over: acknowledgements may be on the way."""
+    """Compare until all agrees or 30 s are over: acknowledgements may be on the way."""
     log = PostgresLog(local.database_url("motcua_audit"), LOG_ID)
     deadline = time.monotonic() + 30
     try:

@@ -181,9 +181,7 @@ class Hands:
     def _login(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._stack.official_token}"}
 
-    def _call(
-        self, method: str, url: str, body: dict[str, object] | None = None
-    ) -> dict[str, Any]:
+    def _call(self, method: str, url: str, body: dict[str, object] | None = None) -> dict[str, Any]:
         """Call until something answers; what it refuses is an error at once."""
 
         def answered() -> dict[str, Any] | None:

@@ -63,6 +63,7 @@ def enrol(
     tls_fingerprint: Annotated[str, typer.Option(help="SHA-256 of its certificate, hex.")],
     sign_key: Annotated[str, typer.Option(help="Ed25519 public key, hex.")],
     by: By,
+    *,
     epoch: Annotated[int, typer.Option(min=1, max=10_000)] = 1,
     office: Annotated[str, typer.Option(help="Office the machine stands at.")] = "VT",
 ) -> None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+
 from tests.support.database import Database, fresh_database
 
 
@@ -36,5 +37,7 @@ def database(server_url: str) -> Iterator[Database]:
 def _given(name: str) -> str:
     value = os.environ.get(name)
     if not value:
-        pytest.fail(f"{name} is not set: run `make test`, or `python -m infra.local run -- pytest …`")
+        pytest.fail(
+            f"{name} is not set: run `make test`, or `python -m infra.local run -- pytest …`"
+        )
     return value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m infra.local run -- COMMAND``: run a command beside ephemeral servers."""
+"""``python -m infra.local up | down | run -- COMMAND``: servers and processes of one machine."""
 
 import os
 import signal
@@ -8,14 +8,17 @@ import sys
 from types import FrameType
 from typing import Final
 
+from infra.local import standing
 from infra.local.servers import Servers
 from infra.local.system import MissingError
 
-USAGE: Final = "usage: python -m infra.local run -- COMMAND [WORD …]"
+USAGE: Final = "usage: python -m infra.local up | down | run -- COMMAND [WORD …]"
 
 
 def main(words: list[str]) -> int:
     """Run the command; returns its exit code, 2 for wrong words or a missing server."""
+    if words in (["up"], ["down"]):
+        return _standing(words[0])
     if words[:2] != ["run", "--"] or not words[2:]:
         print(USAGE, file=sys.stderr)
         return 2
@@ -31,7 +34,15 @@ def main(words: list[str]) -> int:
         return 130
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _standing(word: str) -> int:
+    try:
+        return standing.up() if word == "up" else standing.down()
+    except (MissingError, TimeoutError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 

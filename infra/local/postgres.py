@@ -60,7 +60,9 @@ class PostgresServer:
         """Create the data folder when there is none, start, wait until it accepts queries."""
         if not (self.data / "PG_VERSION").exists():
             self._create()
-        self._control("start", "-l", str(self.folder / "server.log"), "-w", "-t", str(int(timeout_s)))
+        self._control(
+            "start", "-l", str(self.folder / "server.log"), "-w", "-t", str(int(timeout_s))
+        )
 
     def stop(self, mode: str = "fast") -> None:
         """Stop (``fast``, ``smart`` or ``immediate``); nothing happens when it is not running."""

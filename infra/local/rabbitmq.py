@@ -47,7 +47,7 @@ class RabbitServer:
         self.port = free_port()
         self.management_port = free_port()
         self.password = password
-        self._epmd_port = free_port()
+        self.epmd_port = free_port()
         self._dist_port = free_port()
         self._node = f"motcua{self.port}@localhost"
         self._process: subprocess.Popen[bytes] | None = None
@@ -118,7 +118,7 @@ class RabbitServer:
 
     def api(self, method: str, path: str, body: object = None) -> object:
         """Call the management API; returns the decoded answer or None."""
-        request = urllib.request.Request(  # noqa: S310 - the scheme is ours
+        request = urllib.request.Request(
             f"http://127.0.0.1:{self.management_port}/api{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
@@ -153,7 +153,7 @@ class RabbitServer:
     def _environment(self) -> list[str]:
         return [
             f"HOME={self.folder}",
-            f"ERL_EPMD_PORT={self._epmd_port}",
+            f"ERL_EPMD_PORT={self.epmd_port}",
             "ERL_EPMD_ADDRESS=127.0.0.1",
             f"RABBITMQ_NODENAME={self._node}",
             f"RABBITMQ_DIST_PORT={self._dist_port}",
@@ -178,7 +178,7 @@ class RabbitServer:
         programs = [*Path("/usr/lib/erlang").glob("erts-*/bin/epmd"), Path("/usr/bin/epmd")]
         for program in programs[:1]:
             subprocess.run(
-                ["env", f"ERL_EPMD_PORT={self._epmd_port}", str(program), "-kill"],
+                ["env", f"ERL_EPMD_PORT={self.epmd_port}", str(program), "-kill"],
                 check=False, capture_output=True, timeout=20,
             )  # fmt: skip
 

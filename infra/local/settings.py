@@ -26,7 +26,8 @@ SMPP_USER: Final = "motcua"
 SMS_SENDER: Final = "MOTCUAVT"
 VHOST: Final = "motcua"
 _PORTS: Final = (
-    "intake", "intake-web", "intake-web-http", "payment", "payment-web", "payment-web-http", "notify",
+    "intake", "intake-web", "intake-web-http", "payment", "payment-web", "payment-web-http",
+    "notify",
     "kiosk-sync", "kiosk-sync-web", "kiosk-sync-web-http", "kiosk-sync-downlink",
     "kiosk-sync-downlink-http", "relay", "bank", "smsc", "smsc-http", "one-stop", "edge",
 )  # fmt: skip

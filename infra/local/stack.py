@@ -9,49 +9,20 @@ import json
 import subprocess
 import sys
 import urllib.request
-from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, urlsplit
-
-import psycopg
-from psycopg import sql
 
 from infra.local import settings
 from infra.local.pki import fingerprint
-from infra.local.settings import LOG_ID, MACHINE, OFFICE, VHOST, Stack
+from infra.local.settings import LOG_ID, MACHINE, OFFICE, Stack
 from infra.local.system import answers, wait_until
-from services.common.eventlog.migrate import LOGINS, migrate
 
 DEFINITIONS: Final = Path("infra/rabbitmq/definitions.json")
 READY_TIMEOUT_S: Final = 90.0
 _SERVICES: Final = ("intake", "payment", "notify", "kiosk_sync")
-
-
-def prepare(stack: Stack) -> None:
-    """Create databases, roles, schema, broker topology and users; safe to run again."""
-    with psycopg.connect(stack.addresses.database_url, autocommit=True) as connection:
-        known = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
-        for name in (stack.database, f"{stack.database}_keys"):
-            if name not in known:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    migrate(stack.admin_url(), stack.admin_url(keys=True), stack.passwords, LOG_ID)
-    prepare_broker(stack)
-
-
-def prepare_broker(stack: Stack) -> None:
-    """Load the topology and make one broker user for each process; safe to run again."""
-    _api(stack, "POST", "/definitions", json.loads(DEFINITIONS.read_text(encoding="utf-8")))
-    for role in LOGINS:
-        own = "motcua" if role == "motcua_relay" else role.removeprefix("motcua_")
-        allowed = f"^(motcua|{own})\\."
-        user = {"password": stack.passwords[role], "tags": ""}
-        _api(stack, "PUT", f"/users/{role}", user)
-        rights = {"configure": allowed, "write": allowed, "read": allowed}
-        _api(stack, "PUT", f"/permissions/{quote(VHOST, safe='')}/{role}", rights)
 
 
 def environment(stack: Stack, process: str, role: str | None) -> dict[str, str]:
@@ -219,27 +190,10 @@ def _is_ready(port: int) -> bool:
     if not answers(port):
         return False
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
             return bool(answer.status == 200)  # noqa: PLR2004
     except OSError:
         return False
-
-
-def _api(stack: Stack, method: str, path: str, body: Mapping[str, object]) -> None:
-    parts = urlsplit(stack.addresses.management_url)
-    opener = urllib.request.build_opener()
-    request = urllib.request.Request(  # noqa: S310 - the scheme is ours
-        f"http://{parts.hostname}:{parts.port}/api{path}",
-        method=method,
-        data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json", "Authorization": _basic(parts.netloc)},
-    )
-    with opener.open(request, timeout=20):
-        pass
-
-
-def _basic(netloc: str) -> str:
-    return "Basic " + b64encode(netloc.rpartition("@")[0].encode()).decode()
 
 
 def supervise(stack: Stack) -> Path:
@@ -247,7 +201,8 @@ def supervise(stack: Stack) -> Path:
     logs = stack.folder / "log"
     logs.mkdir(exist_ok=True)
     lines = [
-        "[supervisord]", f"logfile={logs}/supervisord.log", f"pidfile={stack.folder}/supervisord.pid",
+        "[supervisord]", f"logfile={logs}/supervisord.log",
+        f"pidfile={stack.folder}/supervisord.pid",
         f"childlogdir={logs}", "nodaemon=false", "minfds=4096",
         "[unix_http_server]", f"file={stack.folder}/supervisor.sock", "chmod=0700",
         "[rpcinterface:supervisor]",
@@ -271,7 +226,11 @@ def supervise(stack: Stack) -> Path:
 
 def supervisor(stack: Stack, *words: str) -> int:
     """Run ``supervisorctl`` (or ``supervisord`` for no words); returns its exit code."""
-    conf = str(stack.folder / "supervisord.conf")
+    return _control(stack.folder, *words)
+
+
+def _control(folder: Path, *words: str) -> int:
+    conf = str(folder / "supervisord.conf")
     module = "supervisor.supervisorctl" if words else "supervisor.supervisord"
     command = [sys.executable, "-W", "ignore", "-m", module, "-c", conf, *words]
     return subprocess.run(command, check=False, capture_output=True, timeout=120).returncode
@@ -279,8 +238,15 @@ def supervisor(stack: Stack, *words: str) -> int:
 
 def stop(stack: Stack) -> None:
     """Stop every process at once, then the supervisor; return when it is gone."""
-    with ThreadPoolExecutor(20) as pool:
-        list(pool.map(partial(supervisor, stack, "stop"), processes(stack)))
-    supervisor(stack, "shutdown")
-    pid_file = stack.folder / "supervisord.pid"
+    stop_folder(stack.folder)
+
+
+def stop_folder(folder: Path) -> None:
+    """Stop the installation in ``folder``; nothing happens when it is not running."""
+    conf = (folder / "supervisord.conf").read_text(encoding="utf-8")
+    names = [line[9:-1] for line in conf.split("\n") if line.startswith("[program:")]
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(lambda name: _control(folder, "stop", name), names))
+    _control(folder, "shutdown")
+    pid_file = folder / "supervisord.pid"
     wait_until("all processes to end", lambda: not pid_file.exists(), 60.0)

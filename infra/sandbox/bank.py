@@ -29,6 +29,8 @@ CREATE TABLE IF NOT EXISTS transfer (
 """
 _CALL_TIMEOUT_S: Final = 10
 _PAUSE_S: Final = 0.5
+_TRAILER: Final = 8
+_HEADER: Final = 4
 
 
 class NotACodeError(Exception):
@@ -37,7 +39,7 @@ class NotACodeError(Exception):
 
 def read_payload(payload: str) -> dict[str, str]:
     """Return bin, account, amount and purpose of a VietQR payload (EMVCo TLV, NAPAS 1.5.2)."""
-    if len(payload) < 8 or payload[-8:-4] != "6304" or _crc(payload[:-4]) != payload[-4:]:
+    if len(payload) < _TRAILER or payload[-8:-4] != "6304" or _crc(payload[:-4]) != payload[-4:]:
         raise NotACodeError("checksum")
     top = _tlv(payload[:-8])
     merchant = _tlv(top.get("38", ""))
@@ -158,7 +160,7 @@ def main(words: list[str]) -> int:
 def _tlv(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     while text:
-        if len(text) < 4 or not text[2:4].isdigit() or len(text) < 4 + int(text[2:4]):
+        if len(text) < _HEADER or not text[2:4].isdigit() or len(text) < _HEADER + int(text[2:4]):
             raise NotACodeError("fields")
         end = 4 + int(text[2:4])
         found[text[:2]] = text[4:end]

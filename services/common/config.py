@@ -47,7 +47,9 @@ class Settings:
             return ""
         return value
 
-    def whole(self, name: str, default: int | None = None, *, low: int = 0, high: int = 2**31) -> int:
+    def whole(
+        self, name: str, default: int | None = None, *, low: int = 0, high: int = 2**31
+    ) -> int:
         """Return setting ``name`` as an integer within ``low`` … ``high``."""
         raw = self.text(name, None if default is None else str(default))
         try:

@@ -50,4 +50,6 @@ def cause_ms_of(identifier: UUID, otherwise_ms: int) -> int:
 def _assemble(millis: int, version: int, random_80: int) -> UUID:
     rand_a = random_80 >> 68
     rand_b = random_80 & _LOW_62
-    return UUID(int=(millis << 80) | (version << _VERSION_SHIFT) | (rand_a << 64) | _VARIANT | rand_b)
+    return UUID(
+        int=(millis << 80) | (version << _VERSION_SHIFT) | (rand_a << 64) | _VARIANT | rand_b
+    )

@@ -156,7 +156,9 @@ def box_key(key: DataKey, centre: X25519PublicKey) -> bytes:
     public = ephemeral.public_key().public_bytes_raw()
     box = _box_secret(ephemeral.exchange(centre), public, centre.public_bytes_raw())
     nonce = os.urandom(NONCE_BYTES)
-    return public + nonce + AESGCM(box).encrypt(nonce, key.secret, _box_aad(key.key_id, key.purpose))
+    return (
+        public + nonce + AESGCM(box).encrypt(nonce, key.secret, _box_aad(key.key_id, key.purpose))
+    )
 
 
 def unbox_key(box: bytes, key_id: UUID, purpose: str, centre: X25519PrivateKey) -> DataKey:

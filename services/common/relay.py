@@ -239,7 +239,9 @@ class Publisher:
     def _measure(self, window: Window, events: list[RecordedEvent]) -> None:
         metrics.relay_lag_events.set(max(0, self._lead.head() - window.settled) if events
                                      else window.unconfirmed)  # fmt: skip
-        age = (_CLOCK.now() - from_micros(events[0].recorded_at_us)).total_seconds() if events else 0
+        age = (
+            (_CLOCK.now() - from_micros(events[0].recorded_at_us)).total_seconds() if events else 0
+        )
         metrics.relay_lag_seconds.set(max(0.0, age))
 
 

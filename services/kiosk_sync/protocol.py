@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a machine and the centre say to each other, version 1; used by both ends.
+r"""What a machine and the centre say to each other, version 1; used by both ends.
 
 A machine journals records in a hash chain per (serial, epoch) and uploads runs of them, signed.
 The centre answers with the next sequence it expects and the hash of the last record it holds; only

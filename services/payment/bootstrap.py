@@ -21,9 +21,7 @@ class PaymentService:
 def bootstrap(config: Config) -> PaymentService:
     """Wire the service; nothing is opened yet."""
     runtime = Runtime(config.core)
-    bank = Bank(
-        bin=config.bank_bin, account=config.bank_account, token_key=config.core.service_key
-    )
+    bank = Bank(bin=config.bank_bin, account=config.bank_account, token_key=config.core.service_key)
     handlers = event_handlers(runtime.log, bank)
     reactors = (Reactor(name="payment.reactions", handlers=handlers),)
     return PaymentService(config=config, runtime=runtime, reactors=reactors)

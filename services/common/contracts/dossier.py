@@ -16,7 +16,7 @@ class FeesV1(EventSchema):
 
 
 class ProcedurePublishedV1(EventSchema):
-    """``procedure-<code>``; the stream's version is the procedure version dossiers are pinned to."""
+    """``procedure-<code>``; the stream's version is what dossiers are pinned to."""
 
     code = v.procedure_code()
     name_vi = v.text()

@@ -184,7 +184,9 @@ class ConfigMachineQuarantinedV1(EventSchema):
     reason = v.one_of("fork", "behind")
 
 
-def _kiosk(name: str, fields_: type[EventSchema], en: str, vi: str, **personal: str) -> EventContract:
+def _kiosk(
+    name: str, fields_: type[EventSchema], en: str, vi: str, **personal: str
+) -> EventContract:
     return EventContract(type=name, schema=1, fields=fields_, en=en, vi=vi, personal=personal)
 
 
@@ -196,7 +198,8 @@ register(
     _kiosk("kiosk.qr_shown", KioskQRShownV1, "A payment code was shown.", "Hiện mã QR thanh toán."),
     _kiosk("kiosk.cash_note_credited", KioskCashNoteCreditedV1, "The machine stacked a note.",
            "Máy đã nhận một tờ tiền."),
-    _kiosk("kiosk.cash_closed", KioskCashClosedV1, "The cash session ended.", "Kết thúc nộp tiền mặt."),
+    _kiosk("kiosk.cash_closed", KioskCashClosedV1, "The cash session ended.",
+           "Kết thúc nộp tiền mặt."),
     _kiosk("kiosk.result_loaded", KioskResultLoadedV1, "A result was laid into a cell.",
            "Kết quả được đưa vào ngăn."),
     _kiosk("kiosk.grant_stored", KioskGrantStoredV1, "The machine holds the right to release.",

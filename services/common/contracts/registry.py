@@ -147,7 +147,8 @@ def _flatten(messages: object, path: str) -> list[Problem]:
         ]
     texts = messages if isinstance(messages, list) else [messages]
     return [
-        Problem(path or "_", "invalid", str(text), f"giá trị không hợp lệ: {text}") for text in texts
+        Problem(path or "_", "invalid", str(text), f"giá trị không hợp lệ: {text}")
+        for text in texts
     ]
 
 

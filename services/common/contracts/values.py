@@ -23,9 +23,7 @@ def uuid(*, required: bool = True) -> fields.UUID:
 
 def vnd(*, low: int = 0) -> fields.Integer:
     """Whole đồng."""
-    return fields.Integer(
-        required=True, strict=True, validate=validate.Range(low, AMOUNT_MAX_VND)
-    )
+    return fields.Integer(required=True, strict=True, validate=validate.Range(low, AMOUNT_MAX_VND))
 
 
 def count(low: int = 0, high: int = 1_000_000) -> fields.Integer:

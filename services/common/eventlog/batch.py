@@ -109,7 +109,10 @@ def append(cursor: psycopg.Cursor[tuple[int]], log_id: int, batch: Sequence[Prep
         binary=True,
     ).fetchone()
     assert row is not None, "a scalar function returns one row"
-    return [row[0] + first if prepared.events else 0 for first, prepared in zip(firsts, batch, strict=True)]
+    return [
+        row[0] + first if prepared.events else 0
+        for first, prepared in zip(firsts, batch, strict=True)
+    ]
 
 
 def settle(

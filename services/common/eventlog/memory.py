@@ -35,7 +35,9 @@ class _Inbox:
 class MemoryLog:
     """An event log that lives and dies with its process; safe for many threads."""
 
-    def __init__(self, log_id: int = 93, clock: Clock | None = None, role: str | None = None) -> None:
+    def __init__(
+        self, log_id: int = 93, clock: Clock | None = None, role: str | None = None
+    ) -> None:
         """Open an empty log; with ``role`` (``motcua_intake``) categories have owners."""
         self.log_id = log_id
         self.role = role
@@ -148,7 +150,9 @@ class MemoryLog:
             idle = self._clock.monotonic_s() - idle_since
             if stop_after_idle_s is not None and idle >= stop_after_idle_s:
                 return
-            wait_s = _POLL_S if stop_after_idle_s is None else min(_POLL_S, stop_after_idle_s - idle)
+            wait_s = (
+                _POLL_S if stop_after_idle_s is None else min(_POLL_S, stop_after_idle_s - idle)
+            )
             with self._changed:
                 if len(self._events) == position:
                     self._changed.wait(wait_s)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from services.common.eventlog.record import AppendRequest, Appended, RecordedEvent
+from services.common.eventlog.record import Appended, AppendRequest, RecordedEvent
 from services.common.personal import Sealed
 
 
@@ -80,7 +80,11 @@ class EventLog(Protocol):
         ...
 
     def subscribe(
-        self, after: int, *, types: Sequence[str] | None = None, stop_after_idle_s: float | None = None
+        self,
+        after: int,
+        *,
+        types: Sequence[str] | None = None,
+        stop_after_idle_s: float | None = None,
     ) -> Iterator[RecordedEvent]:
         """Yield events after ``after`` for ever, waking on commit and polling each second.
 

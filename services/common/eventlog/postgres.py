@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, Self
 from uuid import UUID
 
 import psycopg
@@ -293,7 +293,7 @@ class _Ear:
         self._url = url
         self._connection: psycopg.Connection | None = None
 
-    def __enter__(self) -> "_Ear":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -17,15 +17,22 @@ from services.common.canonical import Json, JsonObject, canonical_json
 from services.common.clock import Clock, to_micros, to_millis
 from services.common.eventlog.port import EventLog, KeyStore
 from services.common.eventlog.record import (
-    AppendRequest,
     Appended,
+    AppendRequest,
     Handled,
     NewEvent,
     RecordedEvent,
     StreamAppend,
 )
 from services.common.ids import cause_ms_of, event_id
-from services.common.personal import CannotOpenError, DataKey, Sealed, new_data_key, open_sealed, seal
+from services.common.personal import (
+    CannotOpenError,
+    DataKey,
+    Sealed,
+    new_data_key,
+    open_sealed,
+    seal,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

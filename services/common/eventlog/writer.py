@@ -138,15 +138,13 @@ class Writer:
         return taken, stop
 
     def _write(self, batch: list[_Waiting]) -> None:
-        """Answer every request of ``batch``, retrying through lost connections until they expire."""
+        """Answer every request of ``batch``; retry through lost connections until they expire."""
         pause_s = _RETRY_FIRST_S
         settling = False
         while batch:
             try:
                 connection = self._connect()
-                if settling:
-                    self._settle(connection, batch)
-                elif not self._append(connection, batch):
+                if settling or not self._append(connection, batch):
                     self._settle(connection, batch)
             except psycopg.OperationalError as error:
                 self._drop_connection()

@@ -31,7 +31,9 @@ class Window:
 
     def answer(self, tag: int, *, multiple: bool, good: bool) -> int:
         """Note an answer; returns how many publishes it covers. A refusal settles nothing."""
-        tags = [t for t in self._waiting if t <= tag and t not in self._early] if multiple else [tag]
+        tags = (
+            [t for t in self._waiting if t <= tag and t not in self._early] if multiple else [tag]
+        )
         if good:
             self._early.update(tags)
             self._settle()

@@ -154,8 +154,10 @@ class Projector:
         head = self._log.head()
         types = self._projection.types or None
         events = self._log.read_all(position, limit=BATCH, types=types)
-        through = events[-1].position if len(events) == BATCH else max(
-            head, events[-1].position if events else head
+        through = (
+            events[-1].position
+            if len(events) == BATCH
+            else max(head, events[-1].position if events else head)
         )
         metrics.projection_lag_events.labels(self._projection.name).set(max(0, head - through))
         if through <= position:

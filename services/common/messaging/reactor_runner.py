@@ -128,7 +128,7 @@ class ReactorRunner:
             problem_fields = [problem.field for problem in error.problems]
             _LOG.error("event_malformed", what=error.what, problems=problem_fields)
             return Outcome.DEAD
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the boundary: counted, logged, not acked
             return self._failed(event, error)
 
     def _react(self, event: RecordedEvent) -> Outcome:

@@ -50,7 +50,7 @@ class _Work:
         self.done = Event()
 
     def wait(self, seconds: float) -> bool:
-        with eventlet.Timeout(seconds, False):
+        with eventlet.Timeout(seconds, exception=False):
             self.done.wait()
         return bool(self.done.ready())
 

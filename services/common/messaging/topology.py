@@ -133,7 +133,11 @@ def definitions_text() -> str:
 
 
 def _unrouted_arguments() -> Arguments:
-    return {"x-queue-type": "quorum", "x-overflow": "drop-head", "x-max-length": UNROUTED_LENGTH_MAX}
+    return {
+        "x-queue-type": "quorum",
+        "x-overflow": "drop-head",
+        "x-max-length": UNROUTED_LENGTH_MAX,
+    }
 
 
 def _exchange(name: str, kind: str, arguments: Arguments) -> dict[str, object]:

@@ -14,7 +14,8 @@ import structlog
 
 MASK: Final = "[personal]"
 PERSONAL_KEYS: Final = frozenset(
-    {"phone", "msisdn", "name", "full_name", "fullname", "address", "email", "contact", "citizen_id",
+    {"phone", "msisdn", "name", "full_name", "fullname", "address", "email", "contact",
+     "citizen_id",
      "cccd", "birthday", "date_of_birth", "code", "otp", "secret", "password", "token", "key",
      "payload", "body", "data", "personal", "text"}
 )  # fmt: skip

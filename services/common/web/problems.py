@@ -49,9 +49,7 @@ class ProblemSchema(Schema):
     problems = fields.List(fields.Nested(FieldProblemSchema), required=True)
 
 
-def problem(
-    status: int, code: str, en: str, vi: str, problems: Sequence[Problem] = ()
-) -> Response:
+def problem(status: int, code: str, en: str, vi: str, problems: Sequence[Problem] = ()) -> Response:
     """Return a problem document."""
     body = {
         "type": f"urn:motcua247:problem:{code}",
@@ -61,9 +59,7 @@ def problem(
         "detail_en": en,
         "detail_vi": vi,
         "request_id": str(getattr(g, "request_id", "")),
-        "problems": [
-            {"field": p.field, "code": p.code, "en": p.en, "vi": p.vi} for p in problems
-        ],
+        "problems": [{"field": p.field, "code": p.code, "en": p.en, "vi": p.vi} for p in problems],
     }
     response = Response(json.dumps(body, ensure_ascii=False), status, content_type=TYPE)
     if status == 503:  # noqa: PLR2004 - Service Unavailable

@@ -6,6 +6,7 @@ thread is ever shared with the parent. The worker serves its probes and metrics 
 """
 
 import ssl
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from services.common.errors import Unavailable
 from services.common.runtime import Runtime
 
 GRACE_S: Final = 15
@@ -66,7 +68,12 @@ class _Server(BaseApplication):
 
 
 def serve(
-    make_site: Callable[[], Site], *, port: int, threads: int = 16, tls: TLS | None = None, grace_s: int = GRACE_S
+    make_site: Callable[[], Site],
+    *,
+    port: int,
+    threads: int = 16,
+    tls: TLS | None = None,
+    grace_s: int = GRACE_S,
 ) -> int:
     """Serve until SIGTERM; requests under way are finished. Returns the exit code."""
     settings: dict[str, object] = {
@@ -94,8 +101,6 @@ def serve(
 
 
 def _database_check(runtime: Runtime) -> Callable[[], bool]:
-    from services.common.errors import Unavailable
-
     def ready() -> bool:
         try:
             runtime.log.ready()
@@ -107,8 +112,6 @@ def _database_check(runtime: Runtime) -> Callable[[], bool]:
 
 
 def _beat_always(runtime: Runtime) -> None:
-    import threading
-
     def beat() -> None:
         while True:
             runtime.health.beat()

@@ -39,9 +39,7 @@ class OneStop:
         self._session = session
         self._agency = agency
 
-    def upsert(
-        self, code: str, *, procedure: str, accepted_at: datetime, due_at: datetime
-    ) -> str:
+    def upsert(self, code: str, *, procedure: str, accepted_at: datetime, due_at: datetime) -> str:
         """Make the dossier known with status 2; returns the system's reference.
 
         Raises:

@@ -33,9 +33,7 @@ class ReturnOrderLike(Protocol):
 class OneStopPort(Protocol):
     """The one-stop system; every call may be repeated and raises Unavailable when it is down."""
 
-    def upsert(
-        self, code: str, *, procedure: str, accepted_at: datetime, due_at: datetime
-    ) -> str:
+    def upsert(self, code: str, *, procedure: str, accepted_at: datetime, due_at: datetime) -> str:
         """Make an accepted dossier known; returns a reference."""
         ...
 

@@ -42,9 +42,7 @@ def order_machine(
         facts = tuple(Fact(type=name, data=data) for name, data in decide(command, machine))
         if not facts:
             return None
-        change = Change(
-            stream=f"config-{serial}", expected_version=machine.version, facts=facts
-        )
+        change = Change(stream=f"config-{serial}", expected_version=machine.version, facts=facts)
         try:
             asked = [type(command).__name__, serial, [str(fact.data) for fact in facts]]
             return recorder.record([change], source=source, key=key, cause=cause, asked=asked)

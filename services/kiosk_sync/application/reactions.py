@@ -45,7 +45,7 @@ def event_handlers(log: EventLog, clock: Clock) -> Mapping[str, Handler]:
         }
         code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
         machine = str(ready["machine"])
-        return [_order(log, event, machine, "grant.release_issued", data, {"code": code})]
+        return [_order(log, event, machine, "grant.release_issued", data, personal={"code": code})]
 
     return {
         "payment.requested": offer_payment,
@@ -63,6 +63,7 @@ def _order(
     machine: str,
     event_type: str,
     data: Mapping[str, Json],
+    *,
     personal: Mapping[str, Json] | None = None,
 ) -> Change:
     stream = f"grant-{machine}"

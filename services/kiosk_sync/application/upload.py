@@ -146,9 +146,7 @@ class Journals:
             QuarantineMachine(epoch=upload.epoch, seq=seq, reason="fork"),
             source="kiosk_sync.quarantine",
             key=f"{upload.serial}/{upload.epoch}/{seq}",
-            cause=Cause(
-                correlation_id=upload.records[0].session, actor="service:kiosk_sync"
-            ),
+            cause=Cause(correlation_id=upload.records[0].session, actor="service:kiosk_sync"),
         )
         raise _refused(
             "forked", f"record {seq} differs from the one held", "nhật ký máy bị phân nhánh"

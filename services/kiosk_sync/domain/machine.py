@@ -104,7 +104,9 @@ def decide(command: Command, machine: Machine) -> list[Fact]:
             facts: dict[str, str | int] = {
                 "epoch": command.epoch, "seq": command.seq, "reason": command.reason,
             }  # fmt: skip
-            return [] if machine.standing == QUARANTINED else [("config.machine_quarantined", facts)]
+            return (
+                [] if machine.standing == QUARANTINED else [("config.machine_quarantined", facts)]
+            )
         case _:
             assert_never(command)
 

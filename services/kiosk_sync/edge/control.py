@@ -29,7 +29,7 @@ from services.kiosk_sync.edge.devices.simulators import (
     SimulatedLocks,
     SimulatedValidator,
 )
-from services.kiosk_sync.edge.sync import ALARM, FORK, confirmed
+from services.kiosk_sync.edge.sync import FORK, confirmed
 
 _BODY_MAX: Final = 100_000
 _LOG = structlog.get_logger()
@@ -112,7 +112,12 @@ class Hands:
             "acked": confirmed(store),
             "downlink": store.lane("down"),
             "fork": store.meta(FORK),
-            "alarm": store.meta(ALARM),
+            "alarms": {
+                str(name): str(value)
+                for name, value in store.rows(
+                    "SELECT name, value FROM meta WHERE name LIKE 'alarm.%' ORDER BY 1"
+                )
+            },
             "procedures": [str(r[0]) for r in store.rows("SELECT code FROM catalogue ORDER BY 1")],
             "journal": {"notes": _whole(credited), "deposits": _whole(deposits)},
             "cells": {str(cell): str(dossier) for cell, dossier in cells},

@@ -24,7 +24,8 @@ from services.kiosk_sync.edge.centre import Answer, Centre
 from services.kiosk_sync.edge.store.store import DOWN, UP, Batch, Store
 
 FORK: Final = "fork"
-ALARM: Final = "alarm"
+ALARM_UP: Final = "alarm.up"
+ALARM_DOWN: Final = "alarm.down"
 _BYTES_MAX: Final = 900_000  # before compression, so the compressed body is below the limit
 _OK: Final = 200
 _CONFLICT: Final = 409
@@ -102,13 +103,13 @@ class Uploader:
         if answer.status == _LOCKED:
             # People may lift it, so the machine asks again from the greeting on.
             self._greeted = False
-            self._store.note(ALARM, f"423 {answer.body.get('code')}")
+            self._store.note(ALARM_UP, f"423 {answer.body.get('code')}")
             return LOCKED
         if answer.status == _TOO_LARGE:
             self._records_max = max(1, self._records_max // 2)
         if answer.status in _LATER or answer.status >= _SERVER_ERROR:
             return Step("wait", answer.retry_after_s)
-        self._store.note(ALARM, f"{answer.status} {answer.body.get('code')}")
+        self._store.note(ALARM_UP, f"{answer.status} {answer.body.get('code')}")
         _LOG.error("upload_refused", status=answer.status, code=answer.body.get("code"))
         return LOCKED
 
@@ -123,6 +124,7 @@ class Uploader:
             return LOCKED
         moved = self._store.lane(UP) != before or not self._greeted
         self._greeted = True
+        self._store.forget(ALARM_UP)
         return SENT if moved else LATER  # an answer that changes nothing must not spin
 
 
@@ -152,9 +154,10 @@ class Receiver:
             for document in documents:
                 apply_order(self._machine, cast("JsonObject", document))
         except protocol.ProtocolError as error:
-            self._machine.store.note(ALARM, f"order refused: {error}")
+            self._machine.store.note(ALARM_DOWN, f"order refused: {error}")
             _LOG.error("order_refused", reason=str(error))
             return LATER
+        self._machine.store.forget(ALARM_DOWN)
         return SENT if documents else IDLE
 
     def _refresh(self) -> None:

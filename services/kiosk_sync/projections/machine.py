@@ -40,7 +40,8 @@ class MachineProjection:
             cursor.execute(
                 "INSERT INTO kiosk_sync.machine (serial, epoch, standing)"
                 " VALUES (%s, coalesce(%s::int, 0), %s) ON CONFLICT (serial) DO UPDATE"
-                " SET standing = excluded.standing, epoch = greatest(machine.epoch, excluded.epoch)",
+                " SET standing = excluded.standing,"
+                " epoch = greatest(machine.epoch, excluded.epoch)",
                 (rest, epoch, _STANDING[event.type]),
             )
         elif category == "kiosk":

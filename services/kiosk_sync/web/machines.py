@@ -22,7 +22,6 @@ from services.kiosk_sync.application.upload import GapError
 from services.kiosk_sync.bootstrap import KioskSync
 
 
-
 class PlaceSchema(Schema):
     """Which journal; ``next`` and ``head`` are where the machine itself stands."""
 

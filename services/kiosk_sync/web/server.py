@@ -32,7 +32,9 @@ def serve(environ: Mapping[str, str], kind: str) -> int:
     config = read_config(environ, web=True)
     tls = TLS(config.tls_cert, config.tls_key, config.client_ca)
     site = partial(_site, config, kind)
-    return serve_site(site, port=config.http_port, threads=THREADS[kind], tls=tls, grace_s=GRACE_S[kind])
+    return serve_site(
+        site, port=config.http_port, threads=THREADS[kind], tls=tls, grace_s=GRACE_S[kind]
+    )
 
 
 def _site(config: Config, kind: str) -> Site:

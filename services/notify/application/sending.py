@@ -36,7 +36,6 @@ from services.common.eventlog.recording import (
 )
 from services.common.messaging.reaction import Reactor
 from services.notify.application.ports import NotTaken, SMSGateway, Taken
-from services.notify.application.reactions import stream_of
 from services.notify.application.receipts import expectation
 from services.notify.domain.notification import (
     RETRYABLE,

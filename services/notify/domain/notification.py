@@ -125,7 +125,7 @@ class Event:
     PREFIX: ClassVar[str] = "notification."
 
 
-def decide(command: Command, state: Notification) -> list[Event]:  # noqa: PLR0911 - one a command
+def decide(command: Command, state: Notification) -> list[Event]:
     """Return the events ``command`` causes in ``state``; an empty list repeats nothing.
 
     Raises:
@@ -228,9 +228,7 @@ def _delivered(command: RecordDelivery, state: Notification) -> list[Event]:
         raise _refused(
             "not_accepted", "no accepted message has that name", "không có tin nào mang mã này"
         )
-    return [
-        _event("delivered", provider_message=command.provider_message, state=command.state)
-    ]
+    return [_event("delivered", provider_message=command.provider_message, state=command.state)]
 
 
 def _require_attempted(state: Notification) -> None:

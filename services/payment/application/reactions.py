@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from services.common import contracts
@@ -86,36 +87,35 @@ def event_handlers(log: EventLog, bank: Bank) -> Mapping[str, Handler]:
         )
         return [_change(log, str(data["dossier"]), command)]
 
-    def place_credit(event: RecordedEvent) -> Sequence[Change]:
-        data = _data(event)
-        token = data["token"]
-        owner = None if token is None else _owner(log, str(token))
-        if owner is None:
-            reason = "no_token" if token is None else "unknown_token"
-            unplaced = Fact(type="payment.bank_credit_unmatched", data={"reason": reason})
-            return [Change(stream=event.stream, expected_version=event.version, facts=(unplaced,))]
-        command = MatchBankCredit(
-            provider=str(data["provider"]),
-            reference=str(data["reference"]),
-            amount=Vnd(int(str(data["amount_vnd"]))),
-        )
-        assigned = Fact(
-            type="payment.bank_credit_assigned", data={"dossier": owner}, subject=owner
-        )
-        return [
-            _change(log, owner, command),
-            Change(stream=event.stream, expected_version=event.version, facts=(assigned,)),
-        ]
-
     return {
         "dossier.registered": ask,
         "kiosk.cash_note_credited": credit_note,
         "kiosk.cash_closed": _nothing,
-        "payment.bank_credit_received": place_credit,
+        "payment.bank_credit_received": partial(_place_credit, log),
     }
 
 
 EVENT_HANDLERS: Final = {"payment.reactions": event_handlers}
+
+
+def _place_credit(log: EventLog, event: RecordedEvent) -> Sequence[Change]:
+    data = _data(event)
+    token = data["token"]
+    owner = None if token is None else _owner(log, str(token))
+    if owner is None:
+        reason = "no_token" if token is None else "unknown_token"
+        unplaced = Fact(type="payment.bank_credit_unmatched", data={"reason": reason})
+        return [Change(stream=event.stream, expected_version=event.version, facts=(unplaced,))]
+    command = MatchBankCredit(
+        provider=str(data["provider"]),
+        reference=str(data["reference"]),
+        amount=Vnd(int(str(data["amount_vnd"]))),
+    )
+    assigned = Fact(type="payment.bank_credit_assigned", data={"dossier": owner}, subject=owner)
+    return [
+        _change(log, owner, command),
+        Change(stream=event.stream, expected_version=event.version, facts=(assigned,)),
+    ]
 
 
 def _nothing(_event: RecordedEvent) -> Sequence[Change]:

@@ -22,7 +22,5 @@ def test_crc_check_value() -> None:
 )
 def test_vectors(bank_bin: str, account: str, amount: int, purpose: str, tail: str) -> None:
     """A built payload ends in the vector's checksum."""
-    built = dynamic_payload(
-        bank_bin=bank_bin, account=account, amount=Vnd(amount), purpose=purpose
-    )
+    built = dynamic_payload(bank_bin=bank_bin, account=account, amount=Vnd(amount), purpose=purpose)
     assert built.endswith("6304" + tail)

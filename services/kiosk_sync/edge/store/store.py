@@ -242,6 +242,12 @@ class Store:
         with self.transaction() as tx:
             tx.rows("INSERT OR REPLACE INTO meta VALUES (?, ?)", name, value)
 
+    def forget(self, name: str) -> None:
+        """Drop a note, if there is one."""
+        if self.meta(name) is not None:
+            with self.transaction() as tx:
+                tx.rows("DELETE FROM meta WHERE name = ?", name)
+
     def check(self) -> None:
         """Prove the file: SQLite's own check, the hash chain, folded tables equal to a fold.
 

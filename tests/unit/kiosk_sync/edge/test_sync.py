@@ -150,8 +150,10 @@ def test_no_answer_makes_the_machine_drop_a_record(
     up.step()
     centre.faults = [(status, {"code": "any"}, headers)]
     assert up.step() == expected
+    assert (hands.machine.store.meta("alarm.up") is not None) is (expected == LOCKED)
     assert drain(up)[-1] == IDLE
     assert centre.records == hands.machine.store.records()
+    assert hands.machine.store.meta("alarm.up") is None
 
 
 def test_too_large_makes_smaller_batches(tmp_path: Path, centre: SmallCentre) -> None:
@@ -193,7 +195,7 @@ def test_a_forged_order_stops_those_behind_it(tmp_path: Path, centre: SmallCentr
     centre.orders = [forged]
     down = Centre(centre.url, SERIAL, EPOCH)
     assert Receiver(hands.machine, down, down, wait_s=0).step().outcome == "wait"
-    assert "order refused" in str(hands.machine.store.meta("alarm"))
+    assert "order refused" in str(hands.machine.store.meta("alarm.down"))
     assert hands.machine.store.lane("down") == 0
 
 
