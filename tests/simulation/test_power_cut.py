@@ -79,13 +79,12 @@ def recording(tape: Tape) -> Iterator[str]:
         vfs.unregister()
 
 
-def record_work(folder: Path, synchronous: str, notes: int) -> Tape:
+def record_work(folder: Path, notes: int, **settings: str) -> Tape:
     """Run a machine's store under the recorder: notes, orders' numbers, a checkpoint, an ack."""
     tape = Tape()
     identity = Identity(SERIAL, EPOCH, CENTRE_BOX.public_key())
     with recording(tape) as vfs:
-        store = Store(folder / "machine.db", identity, clock=SystemClock(), vfs=vfs,
-                      synchronous=synchronous)  # fmt: skip
+        store = Store(folder / "machine.db", identity, clock=SystemClock(), vfs=vfs, **settings)
         for note in range(1, notes + 1):
             with store.transaction() as tx:
                 record = tx.append(
@@ -176,7 +175,7 @@ def test_no_acknowledged_record_is_lost(
     tmp_path: Path, fast_folder: Path, notes: int, states: int
 ) -> None:
     """Whatever the cut leaves, every acknowledged record is there and the file proves itself."""
-    tape = record_work(tmp_path, "FULL", notes)
+    tape = record_work(tmp_path, notes)
     try:
         assert lost_by_cuts(tape, fast_folder, states=states) == 0
     finally:
@@ -187,7 +186,7 @@ def test_the_cuts_find_a_store_that_does_not_wait_for_the_disk(
     tmp_path: Path, fast_folder: Path
 ) -> None:
     """With ``synchronous=NORMAL`` the same cuts lose acknowledged records: the test can fail."""
-    tape = record_work(tmp_path, "NORMAL", 40)
+    tape = record_work(tmp_path, 40, synchronous="NORMAL")
     try:
         assert lost_by_cuts(tape, fast_folder, states=200) > 0
     finally:

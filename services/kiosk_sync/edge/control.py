@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 
 from services.common.canonical import Json
-from services.common.errors import Malformed, Refused
+from services.common.errors import Malformed, Refused, Unavailable
 from services.kiosk_sync.edge.agent.cash import close_cash, open_cash, take_credits
 from services.kiosk_sync.edge.agent.deposit import Application, deposit
 from services.kiosk_sync.edge.agent.machine import Machine
@@ -192,6 +192,8 @@ class _Handler(BaseHTTPRequestHandler):
         except Refused as refused:
             status = HTTPStatus.CONFLICT
             answer = {"code": refused.code, "en": refused.en, "vi": refused.vi}
+        except Unavailable as error:
+            status, answer = HTTPStatus.SERVICE_UNAVAILABLE, {"code": error.dependency}
         except (Malformed, KeyError, ValueError, TypeError) as error:
             status, answer = _BAD_REQUEST, {"code": "malformed", "en": str(error)}
         except Exception:  # noqa: BLE001 - the boundary: logged once, with its traceback

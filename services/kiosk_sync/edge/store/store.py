@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from services.common import contracts
 from services.common.canonical import Json, JsonObject, canonical_json, parse_json
 from services.common.clock import Clock, to_micros
+from services.common.errors import Unavailable
 from services.common.personal import box_key, new_data_key, seal
 from services.kiosk_sync import protocol
 from services.kiosk_sync.edge.store import fold
@@ -152,15 +153,21 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Commit what the block did, durably; undo all of it when the block raises."""
+        """Commit what the block did, durably; undo all of it when the block raises.
+
+        Raises:
+            Unavailable: the disk is full or fails; nothing of the block happened.
+        """
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield Transaction(self._connection, self.identity, self.clock)
                 self._connection.execute("COMMIT")
+            except (apsw.FullError, apsw.IOError) as error:
+                self._undo()
+                raise Unavailable("disk", str(error)) from error
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                self._undo()
                 raise
 
     def rows(self, sql: str, *values: SQLiteValue) -> list[Row]:
@@ -268,6 +275,11 @@ class Store:
             wrong = fold.differences(self._connection, records)
             if wrong:
                 raise StoreError(f"tables that do not follow from the journal: {wrong}")
+
+    def _undo(self) -> None:
+        # SQLite has undone it already after some errors.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def _claim(self, owner: str) -> None:
         held = self.meta("owner")

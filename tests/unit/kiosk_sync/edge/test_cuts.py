@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.common.errors import Refused
+from services.common.errors import Refused, Unavailable
 from services.kiosk_sync.edge.agent.cash import open_cash, settle_cash, take_credits
 from services.kiosk_sync.edge.agent.orders import apply_order
 from services.kiosk_sync.edge.agent.start import start
@@ -205,3 +205,26 @@ def test_no_second_door_opens_while_one_stands_open(tmp_path: Path) -> None:
     hands.load({"dossier": other, "cell": 8, "staff": "CB01"})
     kinds = [r.type for r in hands.machine.store.records()]
     assert kinds.count("kiosk.result_uncollected") == 1
+
+
+def test_a_full_disk_loses_nothing_that_was_answered(tmp_path: Path) -> None:
+    """On a full disk acts are refused whole; with room again everything agrees."""
+    hands = machine_in(tmp_path)
+    store = hands.machine.store
+    pages = store.rows("PRAGMA page_count")[0][0]
+    store.rows(f"PRAGMA max_page_count = {pages + 1}")
+    answered = 0
+    with suppress(Unavailable):
+        for number in range(200):
+            hands.deposit(application(f"P{number:07d}"))
+            answered += 1
+    assert answered < 200
+    store.check()
+    store.rows("PRAGMA max_page_count = 100000")
+    start(hands.machine, "test")
+    kinds = [r.type for r in store.records()]
+    # A deposit whose slip could not be journalled is there although it was not answered.
+    assert kinds.count("kiosk.dossier_deposited") in {answered, answered + 1}
+    known = kinds.count("kiosk.dossier_deposited") + kinds.count("kiosk.custody_unknown")
+    assert len(hands.mechanics.state["bin"]) == known
+    assert hands.mechanics.state["tray"] is None
