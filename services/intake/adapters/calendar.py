@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Vietnam's free days from the ``holidays`` library, with their substitute days."""
+"""Vietnam's free days from the ``holidays`` library, with substitute and swapped days."""
 
 from functools import lru_cache
 
@@ -12,4 +12,4 @@ from services.intake.domain.deadline import Calendar
 def vietnam(year: int) -> Calendar:
     """Return the calendar of ``year`` and the next, so that deadlines may cross the new year."""
     days = holidays.country_holidays("VN", years=range(year, year + 2), observed=True)
-    return Calendar(holidays=frozenset(days))
+    return Calendar(holidays=frozenset(days), worked=frozenset(days.weekend_workdays))

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Least privilege, tried with each service's own login."""
+
+import psycopg
+import pytest
+from tests.support.database import Database
+
+from services.common.errors import Refused
+from services.common.eventlog.migrate import LOGINS, READ_MODELS
+from services.common.personal import new_data_key
+
+TABLES = ("event", "log_head", "stream_head", "append_key", "handled", "reactor", "event_pii")
+CHANGES = ("UPDATE eventlog.{} SET log_id = 1", "DELETE FROM eventlog.{}", "TRUNCATE eventlog.{}")
+
+
+@pytest.mark.parametrize("role", LOGINS)
+@pytest.mark.parametrize("change", CHANGES)
+def test_no_login_changes_the_log(database: Database, role: str, change: str) -> None:
+    """UPDATE, DELETE and TRUNCATE fail on every table of the log."""
+    with psycopg.connect(database.url_for(role), autocommit=True) as connection:
+        for table in TABLES:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(change.format(table).encode())
+
+
+@pytest.mark.parametrize("role", LOGINS)
+def test_no_login_inserts_past_the_function(database: Database, role: str) -> None:
+    """INSERT fails on every table of the log."""
+    with psycopg.connect(database.url_for(role), autocommit=True) as connection:
+        for table in TABLES:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"INSERT INTO eventlog.{table} DEFAULT VALUES".encode())
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_even_the_administrator_is_stopped_once(database: Database, change: str) -> None:
+    """A slip of an administrator's hand on the event table is refused by the trigger."""
+    with (
+        psycopg.connect(database.owner_url, autocommit=True) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(change.format("event").encode())
+
+
+@pytest.mark.parametrize("service", READ_MODELS)
+def test_read_models_are_private(database: Database, service: str) -> None:
+    """A service uses its own schema and cannot even name tables in another's."""
+    owner = f"motcua_{service}"
+    with psycopg.connect(database.url_for(owner), autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {service}.probe (n int)".encode())
+    for other in (name for name in LOGINS if name != owner):
+        with (
+            psycopg.connect(database.url_for(other), autocommit=True) as connection,
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
+            connection.execute(f"SELECT * FROM {service}.probe".encode())
+
+
+def test_relay_may_not_append(database: Database) -> None:
+    """The relay publishes; it has no way to write events."""
+    with (
+        psycopg.connect(database.url_for("motcua_relay"), autocommit=True) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("SELECT eventlog.settle(93, '{}', '{}', '{}', '{}', '{}', '{}')")
+
+
+def test_keys_are_read_by_purpose(database: Database) -> None:
+    """A contact key is opened for notify, refused to payment, and never read from the table."""
+    key = new_data_key("contact")
+    kiosk, notify = database.keys("motcua_kiosk_sync"), database.keys("motcua_notify")
+    payment = database.keys("motcua_payment")
+    kiosk.put(key.key_id, key.purpose, key.secret)
+    kiosk.put(key.key_id, key.purpose, key.secret)
+    assert notify.get(key.key_id) == ("contact", key.secret)
+    with pytest.raises(Refused) as caught:
+        payment.get(key.key_id)
+    assert caught.value.code == "purpose_not_granted"
+    with pytest.raises(Refused) as reused:
+        kiosk.put(key.key_id, key.purpose, bytes(32))
+    assert reused.value.code == "key_id_reused"
+    for role in ("motcua_kiosk_sync", "motcua_notify"):
+        with (
+            psycopg.connect(database.keys_url_for(role), autocommit=True) as connection,
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
+            connection.execute("SELECT * FROM keys.subject_key")
+    for store in (kiosk, notify, payment):
+        store.close()
