@@ -4,7 +4,7 @@
 One of any number of replicas leads, by a session advisory lock. The lead's connection also holds
 the checkpoint, so losing the lead and losing the right to move the checkpoint are one event. The
 checkpoint is the highest position with every position below it confirmed: after a crash some
-events are published twice, none is skipped (ADR-0006).
+events are published twice, none is skipped (ADR-0002).
 """
 
 import contextlib

@@ -2,7 +2,7 @@
 """One reactor's subscription: pika on its own connection, acknowledged only after durable.
 
 Not kombu, because its connection neither notices half-open sockets nor keeps acks over a drain
-(ADR-0006). The consumer is single-threaded: all pika calls happen in ``run``; the work itself is
+(ADR-0002). The consumer is single-threaded: all pika calls happen in ``run``; the work itself is
 started by ``submit`` and awaited while heartbeats go on.
 """
 

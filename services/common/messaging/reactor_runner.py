@@ -3,7 +3,7 @@
 
 Pure of broker and threads: the consumer and the sweeper both call it. The request's key is the
 event's id and its handled mark commits with the changes, so a duplicate, a second replica or the
-sweeper racing the consumer gets the first answer again instead of a second effect (ADR-0006).
+sweeper racing the consumer gets the first answer again instead of a second effect (ADR-0002).
 """
 
 import random

@@ -2,7 +2,7 @@
 """The one truth about exchanges, queues and bindings; ``definitions.json`` is generated from it.
 
 Consumers hold the topology to this table at start and every 60 s, so a deleted queue or binding
-comes back by itself. What was lost with it comes from the log, through the sweeper (ADR-0006).
+comes back by itself. What was lost with it comes from the log, through the sweeper (ADR-0002).
 """
 
 import json
