@@ -28,7 +28,7 @@ down: setup ## stop everything that `make up` started
 	@touch $@
 
 ##@ Check
-.PHONY: check lint types imports test test-unit test-long
+.PHONY: check lint types imports test test-unit test-long crash
 check: lint types imports ## everything that reads the code without running it
 
 lint: setup ## style, spelling, house rules
@@ -51,6 +51,9 @@ test-unit: setup ## tests that need no server
 
 test-long: setup ## minutes of faults and load
 	$(RUN) $(BIN)/pytest -m long
+
+crash: setup ## kill everything under load, seeded (SEED=); report in build/crash.json
+	$(BIN)/python -m infra.crash
 
 ##@ Data and release
 .PHONY: lock clean

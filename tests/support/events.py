@@ -10,7 +10,9 @@ from services.common.eventlog.record import AppendRequest, Handled, NewEvent, St
 META = canonical_json({"actor": "test", "correlation_id": "c"})
 
 
-def new_event(number: int = 0, *, subject: str | None = None, kind: str = "dossier.ready") -> NewEvent:
+def new_event(
+    number: int = 0, *, subject: str | None = None, kind: str = "dossier.ready"
+) -> NewEvent:
     """Return an event with a number in it."""
     return NewEvent(
         type=kind,

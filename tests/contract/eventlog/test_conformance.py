@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.support.database import Database
-from tests.support.events import fresh, new_event, request
 
 from services.common import personal
 from services.common.canonical import canonical_json
@@ -23,6 +21,8 @@ from services.common.eventlog.record import (
     content_hash,
     leaf_hash,
 )
+from tests.support.database import Database
+from tests.support.events import fresh, new_event, request
 
 REACTOR = "intake.reactions"
 
@@ -216,7 +216,10 @@ def test_ciphertext_stands_beside_the_event(log: EventLog) -> None:
     append = StreamAppend(stream=stream, expected_version=0, events=(event,))
     log.append(
         AppendRequest(
-            source=asked.source, key=asked.key, digest=asked.digest, cause_ms=asked.cause_ms,
+            source=asked.source,
+            key=asked.key,
+            digest=asked.digest,
+            cause_ms=asked.cause_ms,
             appends=(append,),
         )  # fmt: skip
     )

@@ -3,11 +3,11 @@
 
 import psycopg
 import pytest
-from tests.support.database import Database
 
 from services.common.errors import Refused
 from services.common.eventlog.migrate import LOGINS, READ_MODELS
 from services.common.personal import new_data_key
+from tests.support.database import Database
 
 TABLES = ("event", "log_head", "stream_head", "append_key", "handled", "reactor", "event_pii")
 CHANGES = ("UPDATE eventlog.{} SET log_id = 1", "DELETE FROM eventlog.{}", "TRUNCATE eventlog.{}")

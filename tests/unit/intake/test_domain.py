@@ -69,9 +69,7 @@ def test_what_is_not_allowed(before: list[d.Command], command: d.Command, code: 
 
 def test_unpaid_is_not_accepted() -> None:
     """An official cannot accept before the fee is covered."""
-    unpaid = d.AcceptDossier(
-        code="c", official="o", due_at="x", working_days=0, fee_settled=False
-    )
+    unpaid = d.AcceptDossier(code="c", official="o", due_at="x", working_days=0, fee_settled=False)
     with pytest.raises(Refused, match="fee_unpaid"):
         d.decide(unpaid, given_(REGISTER))
 
@@ -126,7 +124,8 @@ def test_deadlines_counted_by_hand(accepted: str, days: int, due: str) -> None:
 
 
 @given(
-    st.datetimes(datetime(2024, 1, 1), datetime(2026, 12, 1)), st.integers(0, 40)  # noqa: DTZ001
+    st.datetimes(datetime(2024, 1, 1), datetime(2026, 12, 1)),
+    st.integers(0, 40),  # noqa: DTZ001
 )
 def test_a_deadline_is_a_working_day_and_grows(moment: datetime, days: int) -> None:
     """Due days are working days, and one more working day is always later."""
