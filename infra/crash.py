@@ -28,6 +28,7 @@ from infra.hands import Citizen, GaveUpError, Hands
 from infra.local import prepare, settings, stack
 from infra.local.servers import Servers, data_folder
 from infra.local.settings import LOG_ID, MACHINE, Stack
+from infra.local.system import end_on_sigterm
 from services.common.eventlog.postgres import PostgresLog
 
 REPORT: Final = Path("build/crash.json")
@@ -166,6 +167,7 @@ class Crowd:
 
 def main() -> int:
     """Run, judge, write the report; returns the exit code."""
+    end_on_sigterm()
     seed = int(os.environ.get("SEED", "1"))
     servers = Servers({}, "crash")
     with servers as addresses:

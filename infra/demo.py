@@ -23,7 +23,7 @@ from infra.hands import Citizen, GaveUpError, Hands
 from infra.local import prepare, settings, stack
 from infra.local.servers import Servers, data_folder
 from infra.local.settings import LOG_ID, MACHINE, Stack
-from infra.local.system import MissingError
+from infra.local.system import MissingError, end_on_sigterm
 from services.common.eventlog.postgres import PostgresLog
 from services.common.money import Vnd, vnd_text
 
@@ -35,6 +35,7 @@ _STEPS: Final = 6
 
 def main() -> int:
     """Set up, play, account; returns the exit code."""
+    end_on_sigterm()
     console, began = Console(width=110), time.monotonic()
     console.rule("Một Cửa 24/7 · demonstration")
     try:

@@ -2,15 +2,13 @@
 """``python -m infra.local up | down | run -- COMMAND``: servers and processes of one machine."""
 
 import os
-import signal
 import subprocess
 import sys
-from types import FrameType
 from typing import Final
 
 from infra.local import standing
 from infra.local.servers import Servers
-from infra.local.system import MissingError
+from infra.local.system import MissingError, end_on_sigterm
 
 USAGE: Final = "usage: python -m infra.local up | down | run -- COMMAND [WORD …]"
 
@@ -22,7 +20,7 @@ def main(words: list[str]) -> int:
     if words[:2] != ["run", "--"] or not words[2:]:
         print(USAGE, file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_on_sigterm()
     try:
         with Servers(os.environ, "run") as addresses:
             environ = {**os.environ, **addresses.as_test_environment()}
@@ -40,10 +38,6 @@ def _standing(word: str) -> int:
     except (MissingError, TimeoutError) as error:
         print(error, file=sys.stderr)
         return 2
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ starts them as itself.
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 POLICY: Final = Path("/usr/sbin/policy-rc.d")
@@ -22,6 +24,15 @@ _APT_TIMEOUT_S: Final = 900
 
 class MissingError(Exception):
     """Something the platform needs is not on this machine; the message says what to do."""
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM end the program like Ctrl-C, so that what it started is stopped on the way."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
 
 
 def free_port() -> int:

@@ -221,7 +221,7 @@ def test_ciphertext_stands_beside_the_event(log: EventLog) -> None:
             digest=asked.digest,
             cause_ms=asked.cause_ms,
             appends=(append,),
-        )  # fmt: skip
+        )
     )
     assert log.read_personal(asked.event_id(0)) == {"contact": sealed}
 
