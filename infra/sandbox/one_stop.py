@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from infra.sandbox.book import Book
 from infra.sandbox.http import Body, serve
+from services.common.clock import VIETNAM
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS dossier (
@@ -24,8 +25,8 @@ CREATE TABLE IF NOT EXISTS history (
     id INTEGER PRIMARY KEY, code TEXT NOT NULL, status INTEGER NOT NULL, at TEXT NOT NULL,
     received TEXT NOT NULL, reference TEXT NOT NULL);
 """
-_STAMP: Final = re.compile(r"^\d{14}$")
-_CODE: Final = re.compile(r"^[GH]\d\d(\.\d{1,3}){0,3}-\d{6}(\d{2})?-\d{4,7}$")
+_STAMP: Final = re.compile(r"\d{14}", re.ASCII)
+_CODE: Final = re.compile(r"[GH]\d\d(\.\d{1,3}){0,3}-\d{6}(\d{2})?-\d{4,7}", re.ASCII)
 _UNKNOWN_SESSION, _BAD_DATA, _NOT_FOUND, _NOT_ALLOWED = 101, 500, 404, 409
 
 
@@ -39,7 +40,8 @@ class OneStop:
 
     def api(self, body: Body) -> tuple[int, object]:
         """Answer ``POST /api`` in the shape of 2020: always 200, the outcome in error_code."""
-        if not hmac.compare_digest(str(body.get("session", "")), self._session):
+        given = str(body.get("session", "")).encode()
+        if not hmac.compare_digest(given, self._session.encode()):
             return 200, {"error_code": _UNKNOWN_SESSION, "message": "session"}
         services = {
             "DongBoHoSoMC": self._upsert,
@@ -64,7 +66,7 @@ class OneStop:
                     "UPDATE dossier SET status = 9, result_number = ?, machine = ? WHERE code = ?",
                     (number, machine, code),
                 )
-                _note(rows, code, 9, datetime.now(UTC).strftime("%Y%m%d%H%M%S"))
+                _note(rows, code, 9, datetime.now(VIETNAM).strftime("%Y%m%d%H%M%S"))
         return 200, {"MaHoSo": code}
 
     def book(self, _body: Body) -> tuple[int, object]:
@@ -78,7 +80,8 @@ class OneStop:
         row = _only(body)
         stamps = [str(row.get(name, "")) for name in ("NgayTiepNhan", "NgayHenTra")]
         code, procedure = str(row.get("MaHoSo", "")), str(row.get("MaTTHC", ""))
-        if not _CODE.match(code) or not procedure or not all(map(_STAMP.match, stamps)):
+        known_status = str(row.get("TrangThaiHoSo", "")) == "2"
+        if not (_CODE.fullmatch(code) and procedure and known_status and all(map(_time, stamps))):
             return {"error_code": _BAD_DATA, "message": "data"}
         with self._book.writing() as rows:
             known = rows.execute(
@@ -94,7 +97,7 @@ class OneStop:
         row = _only(body)
         code, status = str(row.get("MaHoSo", "")), str(row.get("TrangThaiHoSo", ""))
         at = str(row.get("ThoiDiemXuLy", ""))
-        if status != "10" or not _STAMP.match(at):
+        if status != "10" or not _time(at):
             return {"error_code": _BAD_DATA, "message": "TrangThaiHoSo"}
         with self._book.writing() as rows:
             known = rows.execute("SELECT status FROM dossier WHERE code = ?", (code,)).fetchone()
@@ -137,6 +140,14 @@ def _only(body: Body) -> dict[str, Any]:
     data = body.get("data")
     row = data[0] if isinstance(data, list) and len(data) == 1 else {}
     return row if isinstance(row, dict) else {}
+
+
+def _time(stamp: str) -> bool:
+    try:
+        datetime.strptime(stamp, "%Y%m%d%H%M%S").replace(tzinfo=VIETNAM)
+    except ValueError:
+        return False
+    return _STAMP.fullmatch(stamp) is not None
 
 
 def _ok(reference: str) -> dict[str, object]:

@@ -10,6 +10,6 @@ from services.intake.domain.deadline import Calendar
 
 @lru_cache(maxsize=8)
 def vietnam(year: int) -> Calendar:
-    """Return the calendar of ``year`` and the next, so that deadlines may cross the new year."""
-    days = holidays.country_holidays("VN", years=range(year, year + 2), observed=True)
+    """Return the calendar of ``year`` and the next two, as far as 400 working days reach."""
+    days = holidays.country_holidays("VN", years=range(year, year + 3), observed=True)
     return Calendar(holidays=frozenset(days), worked=frozenset(days.weekend_workdays))

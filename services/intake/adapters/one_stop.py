@@ -10,6 +10,7 @@ this project's name for what every province's software offers under its own).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Final
 
 import requests
@@ -18,7 +19,7 @@ from services.common.clock import VIETNAM
 from services.common.errors import Unavailable
 
 _TIMEOUT_S: Final = (3.0, 10.0)
-_OK: Final = frozenset({0, "0", "00"})
+_OK: Final = ("0", "00")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +91,15 @@ class OneStop:
         envelope = {"session": self._session, "madonvi": self._agency, "service": service}
         try:
             response = requests.post(
-                f"{self._url}/api", json={**envelope, **body}, timeout=_TIMEOUT_S
+                f"{self._url}/api",
+                json={**envelope, **body},
+                timeout=_TIMEOUT_S,
+                allow_redirects=False,  # the session secret goes nowhere else
             )
-            answer = response.json()
+            answer = response.json() if response.status_code == HTTPStatus.OK else None
         except (requests.RequestException, ValueError) as error:
             raise Unavailable("one_stop", f"{service}: {type(error).__name__}") from error
-        if not isinstance(answer, dict) or answer.get("error_code") not in _OK:
+        if not isinstance(answer, dict) or str(answer.get("error_code")) not in _OK:
             code = answer.get("error_code") if isinstance(answer, dict) else "not an object"
             raise Unavailable("one_stop", f"{service}: error_code {code}")
         return answer

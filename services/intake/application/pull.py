@@ -7,13 +7,14 @@ Runs in every replica: each result is one keyed request, so the second replica c
 import uuid
 from typing import Final
 
-from services.common.errors import Refused
+from services.common.errors import Conflict, Malformed, Refused
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.recording import Cause
 from services.common.telemetry.logs import get_logger
 from services.intake.application.commands import Commands, Complete
 from services.intake.application.facts import data_of
 from services.intake.application.ports import OneStopPort
+from services.intake.domain.dossier_code import read_code
 
 SOURCE: Final = "timer:one_stop_pull"
 _LOG = get_logger(__name__)
@@ -54,16 +55,22 @@ class PullReturns:
             except Refused as refusal:
                 _LOG.info("return_order_refused", reason=refusal.code)
                 continue
+            except (Conflict, Malformed) as error:
+                # One order must not hold up those behind it; the next look tries it again.
+                _LOG.warning("return_order_left_out", reason=type(error).__name__)
+                continue
             new += done is not None and not done.duplicate
         return new
 
     def _dossier_of_code(self, code: str) -> str | None:
         """Find a dossier by its code in the office's code stream of the day inside the code."""
-        _, _, rest = code.partition("-")
-        day, _, number = rest.partition("-")
+        try:
+            _, day, number = read_code(code).split("-")
+        except Refused:
+            return None
         for office in self._offices():
             stream = f"office-{office}.codes.{day[-6:]}"
-            for event in self._log.read_stream(stream, after_version=_before(number), limit=1):
+            for event in self._log.read_stream(stream, after_version=int(number) - 1, limit=1):
                 data = data_of(event)
                 if data["code"] == code:
                     return str(data["dossier"])
@@ -72,7 +79,3 @@ class PullReturns:
     def _offices(self) -> list[str]:
         opened = self._log.read_all(0, types=["office.opened"])
         return [str(data_of(event)["office"]) for event in opened]
-
-
-def _before(number: str) -> int:
-    return max(int(number) - 1, 0) if number.isdigit() else 0

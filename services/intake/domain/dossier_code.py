@@ -12,7 +12,7 @@ from typing import Final
 from services.common.errors import Refused
 
 _AGENCY: Final = r"(?:000\.\d\d\.\d\d\.[GH]\d\d|[GH]\d\d(?:\.\d{1,3}){0,3})"
-_CODE: Final = re.compile(rf"^({_AGENCY})-(\d{{8}}|\d{{6}})-(\d{{4,7}})$")
+_CODE: Final = re.compile(rf"^({_AGENCY})-(\d{{8}}|\d{{6}})-(\d{{4,7}})$", re.ASCII)
 _DASHES: Final = re.compile("[‐-―−]")
 
 
