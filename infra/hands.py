@@ -57,6 +57,10 @@ class Hands:
             "phone": citizen.phone,
             "pouch": citizen.pouch,
         }
+        self._until(
+            f"{citizen.procedure} on the machine's screen",
+            lambda: citizen.procedure in self._edge("GET", "/state")["procedures"],
+        )
         return str(self._edge("POST", "/deposit", body)["dossier"])
 
     def await_offer(self, dossier: str) -> dict[str, Any] | None:
