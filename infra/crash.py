@@ -51,6 +51,7 @@ class Faults:
         self._servers = servers
         self._local = local
         self.done: Counter[str] = Counter()
+        self.enough = threading.Event()
         harms: list[tuple[str, Callable[[], None]]] = []
         harms += [(f"kill -9 {name}", partial(self._kill, name)) for name in PROCESSES * 2]
         harms += [("kill -9 rabbitmq", self._kill_broker)] * 2
@@ -70,7 +71,8 @@ class Faults:
                 self.done[name] += 1
             except OSError as error:
                 self.done[f"not done: {name} ({type(error).__name__})"] += 1
-            time.sleep(pause_s)
+            if self.enough.wait(pause_s):
+                return
 
     def _kill(self, name: str) -> None:
         conf = str(self._local.folder / "supervisord.conf")
@@ -188,8 +190,13 @@ def _run(servers: Servers, local: Stack, seed: int) -> int:
         faults = Faults(servers, local, seed)
         harm = threading.Thread(target=faults.run, args=(1.0,))
         harm.start()
-        crowd.run()
-        harm.join()
+        try:
+            crowd.run()
+        except BaseException:
+            faults.enough.set()
+            raise
+        finally:
+            harm.join()
         return _judge(local, crowd, faults, seed)
     finally:
         stack.stop(local)
