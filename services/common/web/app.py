@@ -6,15 +6,25 @@ import uuid
 from typing import Final
 from uuid import UUID
 
-from flask import Flask, Response, g, request
-from flask_smorest import Api
+from flask import Flask, Request, Response, g, json, request
+from flask_smorest import Api, Blueprint
+from marshmallow import RAISE, Schema
 from structlog.contextvars import bind_contextvars, clear_contextvars
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from services.common.errors import Malformed, Problem
 from services.common.telemetry import metrics
-from services.common.web import problems
+from services.common.web import auth, problems
 
 BODY_MAX: Final = 1_100_000
+IDEMPOTENCY_KEY: Final = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "required": True,
+    "description": "Made by the caller for each command; the same key is never done twice.",
+    "schema": {"type": "string", "format": "uuid"},
+}
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
@@ -44,6 +54,8 @@ def create_app(name: str, title: str) -> tuple[Flask, Api]:
     app.before_request(_begin)
     app.after_request(_finish)
     api = _PlainApi(app)
+    bearer = {"type": "http", "scheme": "bearer"}
+    api.spec.components.security_scheme(auth.SECURITY_SCHEME, bearer)
     problems.install(app)
     return app, api
 
@@ -55,6 +67,47 @@ class _PlainApi(Api):
 
     def _register_error_handlers(self) -> None:
         """Register none."""
+
+    def _openapi_json(self) -> Response:
+        """Serve the document, in which every error is a problem document."""
+        document = self.spec.to_dict()
+        answers = list(document["components"].get("responses", {}).values())
+        for path in document["paths"].values():
+            for name, operation in path.items():
+                if name != "parameters":
+                    answers += operation["responses"].values()
+        for answer in answers:
+            content = answer.get("content", {})
+            for schema in [found["schema"] for found in content.values()]:
+                if schema.get("$ref", "").endswith("/Problem"):
+                    answer["content"] = {problems.TYPE: {"schema": schema}}
+        return Response(json.dumps(document), mimetype="application/json")
+
+
+class _StrictParser(FlaskParser):
+    """Refuses unknown query parameters, and bodies that do not say they are JSON."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {  # noqa: RUF012 - as in the library
+        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
+        "query": RAISE,
+    }
+
+    def load_json(self, req: Request, schema: Schema) -> object:
+        """Return the body; 415 for anything else than JSON, 400 for JSON that cannot be read."""
+        if not req.is_json:
+            raise UnsupportedMediaType("the body must be JSON with its content type")
+        if not req.get_data(cache=True):
+            raise BadRequest("the body is empty")
+        try:
+            return super().load_json(req, schema)
+        except RecursionError:
+            raise BadRequest("the body is nested too deeply") from None
+
+
+class StrictBlueprint(Blueprint):
+    """Routes whose input is exactly what the document says."""
+
+    ARGUMENTS_PARSER = _StrictParser()
 
 
 def correlation_id() -> str:

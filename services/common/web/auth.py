@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from flask import current_app, g, request
+from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 P = ParamSpec("P")
 R = TypeVar("R")
+SECURITY_SCHEME = "official"
 _KEY = "motcua_officials"
 
 
@@ -40,6 +42,8 @@ def officials_only(view: Callable[P, R]) -> Callable[P, R]:
         g.official = _authenticate(request.headers.get("Authorization", ""))
         return view(*args, **kwargs)
 
+    documented = vars(guarded).setdefault("_apidoc", {}).setdefault("manual_doc", {})
+    documented["security"] = [{SECURITY_SCHEME: []}]
     return guarded
 
 
@@ -63,5 +67,6 @@ def _authenticate(header: str) -> Official:
         if hmac.compare_digest(known, digest):
             found = entry
     if scheme.lower() != "bearer" or found is None:
-        raise Unauthorized("a valid bearer token is needed")
+        challenge = WWWAuthenticate("bearer", {"realm": "motcua247"})
+        raise Unauthorized("a valid bearer token is needed", www_authenticate=challenge)
     return found

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from flask import Flask, Response, g, json
+from flask import Flask, Response, g, json, request
 from marshmallow import Schema, ValidationError, fields
 from werkzeug.exceptions import HTTPException
 
@@ -25,6 +25,8 @@ _CODES: Final = {
     415: ("unsupported_media_type", "kiểu nội dung không được hỗ trợ"),
     422: ("invalid", "dữ liệu không hợp lệ"),
 }
+_ABSENT: Final = frozenset({"not_registered"})
+_KEPT_HEADERS: Final = ("Allow", "WWW-Authenticate", "Retry-After")
 
 
 class FieldProblemSchema(Schema):
@@ -80,7 +82,8 @@ def install(app: Flask) -> None:
 
 def _refused(error: Refused) -> Response:
     found = () if error.field is None else (Problem(error.field, error.code, error.en, error.vi),)
-    return problem(409, error.code, error.en, error.vi, found)
+    status = 404 if request.method == "GET" and error.code in _ABSENT else 409
+    return problem(status, error.code, error.en, error.vi, found)
 
 
 def _conflict(error: Conflict) -> Response:
@@ -110,7 +113,11 @@ def _http(error: HTTPException) -> Response:
     cause = getattr(error, "exc", None)
     if isinstance(cause, ValidationError):
         found = problems_of(cause)
-    return problem(status, code, str(error.description or error.name), vi, found)
+    answer = problem(status, code, str(error.description or error.name), vi, found)
+    for name, value in error.get_headers():
+        if name in _KEPT_HEADERS:
+            answer.headers[name] = value
+    return answer
 
 
 def _unexpected(error: Exception) -> Response:

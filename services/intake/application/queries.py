@@ -18,12 +18,19 @@ def dossier(log: EventLog, identifier: str) -> dict[str, Json]:
     """Return the dossier as the log has it now; raises Refused ``not_registered``."""
     found = dossier_of(log, identifier)
     if not found.status:
-        raise Refused("not_registered", "no such dossier", "không có hồ sơ này", field="dossier")
+        raise _unknown()
     return {**asdict(found), "reported": sorted(found.reported), "dossier": identifier}
 
 
 def timeline(log: EventLog, identifier: str) -> list[dict[str, Json]]:
-    """Return what happened to a dossier over all services, oldest first, without personal data."""
+    """Return what happened to a dossier over all services, oldest first, without personal data.
+
+    Raises:
+        Refused: ``not_registered``: nothing has happened to it.
+    """
+    events = log.read_subject(identifier)
+    if not events:
+        raise _unknown()
     return [
         {
             "position": event.position,
@@ -33,7 +40,7 @@ def timeline(log: EventLog, identifier: str) -> list[dict[str, Json]]:
             "recorded_at": event.recorded_at.isoformat(),
             "actor": event.meta.get("actor"),
         }
-        for event in log.read_subject(identifier)
+        for event in events
     ]
 
 
@@ -51,3 +58,7 @@ def work_queue(pool: ConnectionPool, status: int | None, limit: int) -> list[dic
         raise Unavailable("postgresql", str(error)) from error
     names = ("dossier", "status", "code", "procedure", "machine", "registered_at")
     return [dict(zip(names, (str(row[0]), *row[1:]), strict=True)) for row in rows]
+
+
+def _unknown() -> Refused:
+    return Refused("not_registered", "no such dossier", "không có hồ sơ này", field="dossier")

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The officials' API over a real log: what is answered, and that bad input changes nothing."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from services.common.messaging.projector import Projector
+from services.common.messaging.reactor_runner import ReactorRunner
+from services.common.runtime import CoreConfig
+from services.intake.bootstrap import Intake, bootstrap
+from services.intake.config import Config
+from services.intake.projections.dossier import DossierProjection
+from services.intake.web.server import make_app
+from tests.support.database import KEK, LOG_ID, Database
+from tests.support.offices import SERVICE_KEY, HandClock, Office
+from tests.support.openapi import check_openapi
+from tests.support.sandboxes import SESSION, free_port
+
+TOKEN, OTHER_TOKEN = "token-of-an-official", "token-of-another-office"
+LOGIN = {"Authorization": f"Bearer {TOKEN}"}
+PROBLEM = "application/problem+json"
+
+
+class Site:
+    """Intake's HTTP application over a real log."""
+
+    def __init__(self, intake: Intake, office: Office) -> None:
+        self.intake, self.office = intake, office
+        self.app = make_app(intake)
+        self.client: FlaskClient = self.app.test_client()
+        self.runner = ReactorRunner(intake.reactors[0], intake.runtime.recorder, office.clock)
+
+    def registered(self, *, paid: bool = True) -> str:
+        """Return a dossier in status 1."""
+        dossier = self.office.deposit()
+        self.runner.handle(self.office.newest("kiosk.dossier_deposited"))
+        if paid:
+            self.office.settle(dossier)
+        return dossier
+
+    def accept(
+        self, dossier: str, *, key: str | None = "", body: object = None, token: str = TOKEN
+    ) -> TestResponse:
+        """Call the acceptance; a fresh key unless given, none for None."""
+        headers = {"Authorization": f"Bearer {token}"}
+        if key is not None:
+            headers["Idempotency-Key"] = key or str(uuid.uuid4())
+        url = f"/office/v1/dossiers/{dossier}/accept"
+        return self.client.post(url, json={} if body is None else body, headers=headers)
+
+    def get(self, path: str, **headers: str) -> TestResponse:
+        """Ask as an official."""
+        return self.client.get(f"/office/v1{path}", headers={**LOGIN, **headers})
+
+
+@pytest.fixture(scope="module")
+def site(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One application for the module; every test makes its own dossiers."""
+    officials = tmp_path_factory.mktemp("intake") / "officials.json"
+    entries = {TOKEN: ("cb001", "VT"), OTHER_TOKEN: ("cb900", "CT")}
+    text = json.dumps({
+        hashlib.sha256(token.encode()).hexdigest(): {"id": who, "name": "An", "office": office}
+        for token, (who, office) in entries.items()
+    })  # fmt: skip
+    Path(officials).write_text(text, encoding="utf-8")
+    intake = bootstrap(config_of(database, str(officials)))
+    intake.runtime.open(serve_health=False)
+    logs: dict[str, object] = {}
+
+    def log_as(role: str) -> object:
+        return logs.setdefault(role, database.log(role))
+
+    keys = database.keys("motcua_kiosk_sync")
+    clock = HandClock(intake.runtime.clock.now())
+    yield Site(intake, Office(log_as, keys, clock))  # type: ignore[arg-type]
+    intake.runtime.close()
+    for part in (*logs.values(), keys):
+        part.close()  # type: ignore[attr-defined]
+
+
+def config_of(database: Database, officials: str) -> Config:
+    """Return intake's settings for a test."""
+    core = CoreConfig(
+        service="intake", log_id=LOG_ID, database_url=database.url_for("motcua_intake"),
+        keys_database_url=database.keys_url_for("motcua_intake"), amqp_url="amqp://unused/",
+        service_key=SERVICE_KEY, key_encryption_key=KEK, metrics_port=0, log_format=None,
+    )  # fmt: skip
+    return Config(
+        core=core, http_port=0, one_stop_url=f"http://127.0.0.1:{free_port()}",
+        one_stop_session=SESSION, officials_file=officials, pull_interval_s=30.0,
+    )  # fmt: skip
+
+
+def problem_of(response: TestResponse, status: int, code: str) -> list[str]:
+    """Check a problem document; returns the fields it names."""
+    assert (response.status_code, response.content_type) == (status, PROBLEM)
+    body = response.get_json()
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["detail_en"]
+    assert body["detail_vi"]
+    assert body["request_id"] == response.headers["X-Request-Id"]
+    return [found["field"] for found in body["problems"]]
+
+
+def test_acceptance(site: Site) -> None:
+    """An official accepts a paid dossier; the same key again gets the same answer."""
+    dossier, key, request_id = site.registered(), str(uuid.uuid4()), str(uuid.uuid4())
+    first, again = site.accept(dossier, key=key), site.accept(dossier, key=key)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert first.get_json() == again.get_json()
+    assert first.get_json()["status"] == 2
+    assert first.get_json()["code"].startswith("H30.12-")
+    assert site.office.story(dossier) == ["dossier.registered", "dossier.accepted"]
+    assert (
+        site.get(f"/dossiers/{dossier}", **{"X-Request-Id": request_id}).headers["X-Request-Id"]
+        == request_id
+    )
+    problem_of(site.accept(dossier), 409, "wrong_status")
+    other = site.registered()
+    problem_of(site.accept(other, key=key), 409, "idempotency_key_reused")
+    assert site.office.story(other) == ["dossier.registered"]
+
+
+def test_the_request_is_the_correlation(site: Site) -> None:
+    """The caller's X-Request-Id becomes the correlation id of the events; garbage does not."""
+    dossier, request_id = site.registered(), str(uuid.uuid4())
+    headers = {**LOGIN, "Idempotency-Key": str(uuid.uuid4()), "X-Request-Id": request_id}
+    url = f"/office/v1/dossiers/{dossier}/accept"
+    assert site.client.post(url, json={}, headers=headers).status_code == 200
+    event = site.office.log.read_stream(f"dossier-{dossier}")[-1]
+    assert event.correlation_id == request_id
+    assert event.meta["actor"] == "official:cb001"
+    assert uuid.UUID(site.get("/dossiers", **{"X-Request-Id": "x"}).headers["X-Request-Id"])
+
+
+@pytest.mark.parametrize("key", [None, "7", "not-a-uuid", "Ắ"])
+def test_a_missing_or_bad_key(site: Site, key: str | None) -> None:
+    """A command without a UUID as key is refused, naming the header; nothing happens."""
+    dossier = site.registered()
+    assert problem_of(site.accept(dossier, key=key), 422, "invalid") == ["Idempotency-Key"]
+    assert site.office.story(dossier) == ["dossier.registered"]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "code"),
+    [
+        (b"{", "application/json", 400, "bad_request"),
+        (b"\xff", "application/json", 400, "bad_request"),
+        (b"", "application/json", 400, "bad_request"),
+        (b"[]", "application/json", 422, "invalid"),
+        (b"null", "application/json", 422, "invalid"),
+        (b'{"code": "H30.12-1"}', "application/json", 422, "invalid"),
+        (b"{}", "text/plain", 415, "unsupported_media_type"),
+        (b"", "", 415, "unsupported_media_type"),
+        (b"[" * 100_000, "application/json", 400, "bad_request"),
+        (b" " * 1_200_000, "application/json", 413, "too_large"),
+    ],
+)
+def test_bad_bodies(site: Site, body: bytes, content_type: str, status: int, code: str) -> None:
+    """A body that is not the empty object is refused in the error's own shape; nothing happens."""
+    dossier = site.registered()
+    headers = {**LOGIN, "Idempotency-Key": str(uuid.uuid4())}
+    response = site.client.post(
+        f"/office/v1/dossiers/{dossier}/accept", data=body, content_type=content_type,
+        headers=headers,
+    )  # fmt: skip
+    problem_of(response, status, code)
+    assert site.office.story(dossier) == ["dossier.registered"]
+
+
+def test_the_wrong_field_is_named(site: Site) -> None:
+    """Unknown fields in body and query are refused by name."""
+    dossier = site.registered()
+    assert problem_of(site.accept(dossier, body={"x": 1}), 422, "invalid") == ["json.x"]
+    for query, field in (
+        ("stauts=1", "query.stauts"), ("status=0", "query.status"), ("status=x", "query.status"),
+        ("limit=201", "query.limit"), ("limit=", "query.limit"),
+    ):  # fmt: skip
+        assert problem_of(site.get(f"/dossiers?{query}"), 422, "invalid") == [field], query
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer ", f"Basic {TOKEN}", f"Bearer {TOKEN}x", TOKEN, "Bearer khác"],
+)
+def test_nobody_gets_in_without_a_token(site: Site, header: str) -> None:
+    """Without a known bearer token every route answers 401 and says how to log in."""
+    dossier = site.registered()
+    base = f"/office/v1/dossiers/{dossier}"
+    headers = {"Authorization": header, "Idempotency-Key": str(uuid.uuid4())}
+    answers = [
+        site.client.get(path, headers=headers)
+        for path in ("/office/v1/dossiers", base, f"{base}/timeline")
+    ]
+    answers.append(site.client.post(f"{base}/accept", json={}, headers=headers))
+    for answer in answers:
+        problem_of(answer, 401, "not_authenticated")
+        assert answer.headers["WWW-Authenticate"].lower().startswith("bearer")
+    assert site.office.story(dossier) == ["dossier.registered"]
+
+
+def test_refusals(site: Site) -> None:
+    """Unpaid, another office's and unknown dossiers are refused with their codes."""
+    unpaid, paid = site.registered(paid=False), site.registered()
+    problem_of(site.accept(unpaid), 409, "fee_unpaid")
+    assert problem_of(site.accept(paid, token=OTHER_TOKEN), 409, "other_office") == ["dossier"]
+    problem_of(site.accept(str(uuid.uuid4())), 409, "not_registered")
+    for dossier in (unpaid, paid):
+        assert site.office.story(dossier) == ["dossier.registered"]
+
+
+def test_what_is_not_there(site: Site) -> None:
+    """Unknown dossiers and paths are 404; a wrong method is 405 and names the right ones."""
+    unknown = uuid.uuid4()
+    problem_of(site.get(f"/dossiers/{unknown}"), 404, "not_registered")
+    problem_of(site.get(f"/dossiers/{unknown}/timeline"), 404, "not_registered")
+    problem_of(site.get("/dossiers/7"), 404, "not_found")
+    response = site.client.delete("/office/v1/dossiers", headers=LOGIN)
+    problem_of(response, 405, "method_not_allowed")
+    assert "GET" in response.headers["Allow"]
+
+
+def test_timeline_has_no_personal_data(site: Site) -> None:
+    """The timeline shows every service's events in order, and no name or number of a person."""
+    dossier = site.registered()
+    site.accept(dossier)
+    response = site.get(f"/dossiers/{dossier}/timeline")
+    types = [event["type"] for event in response.get_json()["events"]]
+    assert types == [
+        "kiosk.dossier_deposited", "dossier.registered", "payment.settled", "dossier.accepted",
+        "office.code_assigned",
+    ]  # fmt: skip
+    for secret in ("Nguyễn", "912345678"):
+        assert secret not in response.get_data(as_text=True)
+
+
+def test_the_work_queue(site: Site, database: Database) -> None:
+    """The read model shows registered and accepted dossiers, oldest first, by status and page."""
+    first, second = site.registered(), site.registered()
+    code = site.accept(second).get_json()["code"]
+    _project(site, database)
+    waiting = [row["dossier"] for row in site.get("/dossiers?status=1").get_json()["dossiers"]]
+    accepted = site.get("/dossiers?status=2&limit=200").get_json()["dossiers"]
+    assert first in waiting
+    assert second not in waiting
+    assert {"dossier": second, "code": code}.items() <= accepted[-1].items()
+    assert len(site.get("/dossiers?limit=1").get_json()["dossiers"]) == 1
+
+
+def test_answers_are_not_kept_by_browsers(site: Site) -> None:
+    """Every answer, errors too, forbids sniffing, framing and storing."""
+    for path in ("/dossiers", "/nothing"):
+        headers = site.get(path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cache-Control"] == "no-store"
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+
+
+def test_the_document_is_true(site: Site, database: Database) -> None:
+    """Generated good and bad requests get what the OpenAPI document promises, never a 5xx."""
+    _project(site, database)
+    seen = check_openapi(site.app, LOGIN, known={"dossier": site.registered()})
+    operations = {operation for operation, _ in seen}
+    assert len(operations) == 4
+    assert all((operation, 200) in seen for operation in operations), seen
+    assert ("GET /office/v1/dossiers", 422) in seen
+
+
+def test_the_log_is_down(database: Database, tmp_path: Path) -> None:
+    """Without a database a request gets 503 and when to ask again, not a stack trace."""
+    officials = tmp_path / "officials.json"
+    digest = hashlib.sha256(TOKEN.encode()).hexdigest()
+    officials.write_text(json.dumps({digest: {"id": "cb001", "name": "An", "office": "VT"}}))
+    config = config_of(database, str(officials))
+    nowhere = f"postgresql://motcua_intake@127.0.0.1:{free_port()}/gone"
+    core = CoreConfig(**{
+        **{name: getattr(config.core, name) for name in CoreConfig.__slots__},
+        "database_url": nowhere,
+    })  # fmt: skip
+    intake = bootstrap(Config(**{
+        **{name: getattr(config, name) for name in Config.__slots__}, "core": core,
+    }))  # fmt: skip
+    client = make_app(intake).test_client()
+    response = client.get(f"/office/v1/dossiers/{uuid.uuid4()}", headers=LOGIN)
+    problem_of(response, 503, "unavailable")
+    assert int(response.headers["Retry-After"]) > 0
+    intake.runtime.close()
+
+
+def _project(site: Site, database: Database) -> None:
+    """Fold the log into intake's read model, as its projector does."""
+    projector = Projector(
+        DossierProjection(), site.office.log, site.office.clock,
+        database_url=database.url_for("motcua_intake"),
+    )  # fmt: skip
+    with psycopg.connect(database.url_for("motcua_intake"), autocommit=True) as connection:
+        projector.catch_up(connection)
