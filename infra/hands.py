@@ -111,7 +111,12 @@ class Hands:
     def finish(self, code: str, machine: str) -> None:
         """The agency's officials finish the dossier in the one-stop system."""
         url = f"{self._stack.http('one-stop')}/control/finish"
-        self._call("POST", url, {"MaHoSo": code, "machine": machine})
+
+        def finished() -> bool:
+            answer = self._http.post(url, json={"MaHoSo": code, "machine": machine}, timeout=10)
+            return answer.ok  # 404 until our report of the acceptance has arrived there
+
+        self._until(f"{code} at the one-stop system", finished)
 
     def await_completed(self, dossier: str) -> None:
         """Wait until the office knows that the result is to be returned."""
