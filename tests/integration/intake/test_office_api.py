@@ -181,7 +181,7 @@ def test_the_wrong_field_is_named(site: Site) -> None:
     dossier = site.registered()
     assert problem_of(site.accept(dossier, body={"x": 1}), 422, "invalid") == ["json.x"]
     for query, field in (
-        ("stauts=1", "query.stauts"), ("status=0", "query.status"), ("status=x", "query.status"),
+        ("statis=1", "query.statis"), ("status=0", "query.status"), ("status=x", "query.status"),
         ("limit=201", "query.limit"), ("limit=", "query.limit"),
     ):  # fmt: skip
         assert problem_of(site.get(f"/dossiers?{query}"), 422, "invalid") == [field], query
