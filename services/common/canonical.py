@@ -41,6 +41,11 @@ def canonical_json(value: Json) -> bytes:
         raise NotCanonicalError("$", str(error)) from error
 
 
+def canonical_text(value: str | None) -> bytes:
+    """Return ``canonical_json`` of one text or null, without walking it."""
+    return orjson.dumps(value)
+
+
 def parse_json(data: bytes) -> Json:
     """Return the value of JSON ``data``; raises NotCanonicalError when it is not JSON."""
     try:

@@ -10,7 +10,7 @@ import hashlib
 import os
 from uuid import UUID
 
-from services.common.canonical import canonical_json
+from services.common.canonical import canonical_text
 
 _VERSION_SHIFT = 76
 _VARIANT = 0b10 << 62
@@ -33,7 +33,8 @@ def event_id(cause_ms: int, source: str, key: str, index: int) -> UUID:
     if not 0 <= cause_ms <= _MILLIS_MAX or index < 0:
         msg = "cause_ms must fit 48 bits and index must not be negative"
         raise ValueError(msg)
-    digest = hashlib.sha256(canonical_json([source, key, index])).digest()
+    named = b"[%b,%b,%d]" % (canonical_text(source), canonical_text(key), index)
+    digest = hashlib.sha256(named).digest()
     return _assemble(cause_ms, 8, int.from_bytes(digest[:10], "big"))
 
 

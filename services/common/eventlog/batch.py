@@ -8,6 +8,7 @@ from uuid import UUID
 
 import psycopg
 
+from services.common.eventlog.arrays import blobs, ints, longs, texts, uuids
 from services.common.eventlog.record import AppendRequest, NewEvent, content_bytes, content_hash
 
 _APPEND: Final = (
@@ -61,7 +62,10 @@ class Verdict:
 
 
 def append(cursor: psycopg.Cursor[tuple[int]], log_id: int, batch: Sequence[Prepared]) -> list[int]:
-    """Append the whole batch in the running transaction; return each request's first position."""
+    """Append the whole batch; return each request's first position.
+
+    Commits by itself on an autocommit connection; joins the transaction where one is running.
+    """
     requests = [prepared.request for prepared in batch]
     firsts, total = [], 1
     for prepared in batch:
@@ -79,31 +83,31 @@ def append(cursor: psycopg.Cursor[tuple[int]], log_id: int, batch: Sequence[Prep
         _APPEND,
         (
             log_id,
-            [request.source for request in requests],
-            [request.key for request in requests],
-            [request.digest for request in requests],
-            firsts,
-            [len(prepared.events) for prepared in batch],
-            [append_.stream for append_ in streams],
-            [append_.expected_version for append_ in streams],
-            [len(append_.events) for append_ in streams],
-            [identifier for identifier, _, _, _, _ in events],
-            [stream for _, stream, _, _, _ in events],
-            [version for _, _, version, _, _ in events],
-            [event.type for _, _, _, event, _ in events],
-            [event.schema for _, _, _, event, _ in events],
-            [event.subject for _, _, _, event, _ in events],
-            [event.occurred_at_us for _, _, _, event, _ in events],
-            [event.data for _, _, _, event, _ in events],
-            [event.meta for _, _, _, event, _ in events],
-            [digest for _, _, _, _, digest in events],
-            [mark.reactor for mark in handled],
-            [mark.position for mark in handled],
-            [identifier for identifier, _, _ in personal],
-            [name for _, name, _ in personal],
-            [sealed.key_id for _, _, sealed in personal],
-            [sealed.blob for _, _, sealed in personal],
-            [sealed.commitment for _, _, sealed in personal],
+            texts([request.source for request in requests]),
+            texts([request.key for request in requests]),
+            blobs([request.digest for request in requests]),
+            ints(firsts),
+            ints([len(prepared.events) for prepared in batch]),
+            texts([append_.stream for append_ in streams]),
+            longs([append_.expected_version for append_ in streams]),
+            ints([len(append_.events) for append_ in streams]),
+            uuids([identifier for identifier, _, _, _, _ in events]),
+            texts([stream for _, stream, _, _, _ in events]),
+            longs([version for _, _, version, _, _ in events]),
+            texts([event.type for _, _, _, event, _ in events]),
+            ints([event.schema for _, _, _, event, _ in events]),
+            texts([event.subject for _, _, _, event, _ in events]),
+            longs([event.occurred_at_us for _, _, _, event, _ in events]),
+            blobs([event.data for _, _, _, event, _ in events]),
+            blobs([event.meta for _, _, _, event, _ in events]),
+            blobs([digest for _, _, _, _, digest in events]),
+            texts([mark.reactor for mark in handled]),
+            longs([mark.position for mark in handled]),
+            uuids([identifier for identifier, _, _ in personal]),
+            texts([name for _, name, _ in personal]),
+            uuids([sealed.key_id for _, _, sealed in personal]),
+            blobs([sealed.blob for _, _, sealed in personal]),
+            blobs([sealed.commitment for _, _, sealed in personal]),
         ),
         prepare=True,
         binary=True,
@@ -131,12 +135,12 @@ def settle(
         _SETTLE,
         (
             log_id,
-            [request.source for request in requests],
-            [request.key for request in requests],
-            [request.digest for request in requests],
-            [place for place, _, _ in streams],
-            [stream for _, stream, _ in streams],
-            [expected for _, _, expected in streams],
+            texts([request.source for request in requests]),
+            texts([request.key for request in requests]),
+            blobs([request.digest for request in requests]),
+            ints([place for place, _, _ in streams]),
+            texts([stream for _, stream, _ in streams]),
+            longs([expected for _, _, expected in streams]),
         ),
     ).fetchall()
     return [Verdict(*row[1:]) for row in rows]

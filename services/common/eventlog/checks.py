@@ -1,27 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits of an append request, checked before it travels; the same for every implementation."""
 
+from typing import Final
+
+from services.common.canonical import INTEGER_LIMIT
 from services.common.errors import Malformed, Problem
 from services.common.eventlog.record import (
     EVENTS_PER_REQUEST_MAX,
     PAYLOAD_BYTES_MAX,
     STREAMS_PER_REQUEST_MAX,
     AppendRequest,
-    category_of,
+    NewEvent,
+    StreamAppend,
 )
+
+NAME_LENGTH_MAX: Final = 200
+"""Characters of a stream, key, source, type, subject or reactor; an index row holds two of them."""
+_MILLIS_MAX: Final = 2**48 - 1
+_SCHEMA_MAX: Final = 9999
 
 
 def check(request: AppendRequest) -> None:
     """Raise Malformed with every limit that ``request`` breaks; nothing is sent then."""
-    problems = [*_shape(request), *_events(request)]
+    problems = [*_shape(request), *_names(request)]
+    for append in request.appends:
+        problems += _stream(append)
+        for event in append.events:
+            problems += _event(event)
     if problems:
         raise Malformed("append request", tuple(problems))
 
 
 def _shape(request: AppendRequest) -> list[Problem]:
     found = []
-    if not request.source or not request.key:
-        found.append(_problem("key", "missing", "source and key must not be empty"))
     if not request.appends and request.handled is None:
         found.append(_problem("appends", "empty", "nothing to append and nothing handled"))
     streams = [append.stream for append in request.appends]
@@ -36,22 +47,48 @@ def _shape(request: AppendRequest) -> list[Problem]:
     return found
 
 
-def _events(request: AppendRequest) -> list[Problem]:
-    found = []
-    for append in request.appends:
-        try:
-            category_of(append.stream)
-        except ValueError as error:
-            found.append(_problem("stream", "malformed", str(error)))
-        if append.expected_version < 0:
-            found.append(_problem("expected_version", "negative", "must be 0 or more"))
-        if not append.events:
-            found.append(_problem("events", "empty", f"{append.stream}: no events"))
-        for event in append.events:
-            if len(event.data) + len(event.meta) > PAYLOAD_BYTES_MAX:
-                message = f"{event.type}: over {PAYLOAD_BYTES_MAX} bytes"
-                found.append(_problem("data", "too_large", message))
+def _stream(append: StreamAppend) -> list[Problem]:
+    found = _name("stream", append.stream)
+    if not found and not all(append.stream.partition("-")):
+        found.append(_problem("stream", "malformed", f"{append.stream!r} is not category-id"))
+    if not 0 <= append.expected_version < INTEGER_LIMIT:
+        found.append(_problem("expected_version", "out_of_range", "must be 0 or more"))
+    if not append.events:
+        found.append(_problem("events", "empty", f"{append.stream}: no events"))
     return found
+
+
+def _event(event: NewEvent) -> list[Problem]:
+    found = _name("type", event.type)
+    if event.subject is not None:
+        found += _name("subject", event.subject)
+    for name in event.personal:
+        found += _name("personal", name)
+    if len(event.data) + len(event.meta) > PAYLOAD_BYTES_MAX:
+        found.append(_problem("data", "too_large", f"{event.type}: over {PAYLOAD_BYTES_MAX} bytes"))
+    if not 0 < event.schema <= _SCHEMA_MAX:
+        found.append(_problem("schema", "out_of_range", f"must be 1 to {_SCHEMA_MAX}"))
+    if not -INTEGER_LIMIT < event.occurred_at_us < INTEGER_LIMIT:
+        found.append(_problem("occurred_at", "out_of_range", "is no time"))
+    return found
+
+
+def _names(request: AppendRequest) -> list[Problem]:
+    found = _name("source", request.source) + _name("key", request.key)
+    if not 0 <= request.cause_ms <= _MILLIS_MAX:
+        found.append(_problem("cause_ms", "out_of_range", "must fit 48 bits"))
+    mark = request.handled
+    if mark is not None:
+        found += _name("handled.reactor", mark.reactor)
+        if not 0 < mark.position < INTEGER_LIMIT:
+            found.append(_problem("handled.position", "out_of_range", "is no position"))
+    return found
+
+
+def _name(field: str, name: str) -> list[Problem]:
+    if name.isprintable() and 0 < len(name) <= NAME_LENGTH_MAX:
+        return []
+    return [_problem(field, "malformed", f"must be 1 to {NAME_LENGTH_MAX} printable characters")]
 
 
 def _problem(field: str, code: str, en: str) -> Problem:

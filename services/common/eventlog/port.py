@@ -28,7 +28,8 @@ class EventLog(Protocol):
             Conflict: a stream is not at its expected version; nothing was appended.
             Refused: ``idempotency_key_reused`` (same key, other digest) or ``foreign_category``
                 (this login does not write that category).
-            Malformed: limits exceeded, a stream twice in a request, or data that is not canonical.
+            Malformed: a limit exceeded, a stream twice in a request, a name that is empty, too long
+                or not printable, a number out of range; nothing was sent.
             Unavailable: no answer within ``timeout_s``; the request may or may not be in the log,
                 and asking again tells.
         """

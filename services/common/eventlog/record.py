@@ -14,7 +14,7 @@ from typing import Final, cast
 from uuid import UUID
 
 from services.common import ids
-from services.common.canonical import Json, canonical_json, parse_json
+from services.common.canonical import Json, canonical_text, parse_json
 from services.common.clock import from_micros
 from services.common.personal import Sealed
 
@@ -202,9 +202,9 @@ def content_bytes(
             b',"meta":', event.meta,
             b',"occurred_at":', str(event.occurred_at_us).encode(),
             b',"schema":', str(event.schema).encode(),
-            b',"stream":', canonical_json(stream),
-            b',"subject":', canonical_json(event.subject),
-            b',"type":', canonical_json(event.type),
+            b',"stream":', canonical_text(stream),
+            b',"subject":', canonical_text(event.subject),
+            b',"type":', canonical_text(event.type),
             b',"version":', str(version).encode(),
             b"}",
         )

@@ -10,7 +10,8 @@ under the same lock each request gets its own answer, so one caller's conflict n
 If the connection dies, even during the commit, the batch is settled again on a new connection;
 the requests' keys make that safe.
 
-Only ``threading``, ``queue`` and ``Future`` are used, so that a monkey-patched process works too.
+Only ``threading`` and ``queue`` are used, so that a monkey-patched process works too. A bare lock
+is what a caller waits on: waking one is most of what an append costs in Python.
 """
 
 import contextlib
@@ -20,17 +21,18 @@ import random
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import psycopg
 
 from services.common.errors import Conflict, MotCuaError, Refused, Unavailable
+from services.common.eventlog import arrays
 from services.common.eventlog import batch as batches
 from services.common.eventlog.ownership import foreign_category, key_reused
 from services.common.eventlog.record import Appended, AppendRequest
+from services.common.telemetry import metrics
+from services.common.telemetry.logs import get_logger
 
 BATCH_REQUESTS_MAX: Final = 1000
 QUEUE_REQUESTS_MAX: Final = 20_000
@@ -38,13 +40,25 @@ _STATEMENT_TIMEOUT_MS: Final = 30_000
 _RETRY_FIRST_S: Final = 0.1
 _RETRY_LAST_S: Final = 5.0
 _SETTLE_STATES: Final = frozenset({"MC001", "MC003", "MC004", "23505"})
+_LOG = get_logger(__name__)
 
 
 @dataclass(slots=True)
 class _Waiting:
+    """A caller; ``answered`` is held until there is an outcome."""
+
     prepared: batches.Prepared
-    future: "Future[Appended]"
+    claims: tuple[object, ...]
+    began_s: float
     deadline_s: float
+    outcome: Appended | MotCuaError | None = None
+    answered: threading.Lock = field(default_factory=threading.Lock)
+
+    def answer(self, outcome: Appended | MotCuaError) -> None:
+        """Let the caller go on; only the first outcome counts."""
+        if self.outcome is None:
+            self.outcome = outcome
+            self.answered.release()
 
 
 class Writer:
@@ -54,7 +68,7 @@ class Writer:
         """Remember where to write; nothing is opened before the first request."""
         self._url = url
         self._log_id = log_id
-        self._queue: queue.Queue[_Waiting | None] = queue.Queue(QUEUE_REQUESTS_MAX)
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._held: deque[_Waiting] = deque()
         self._thread: threading.Thread | None = None
         self._pid = 0
@@ -64,25 +78,29 @@ class Writer:
     def append(self, request: AppendRequest, timeout_s: float) -> Appended:
         """Queue ``request`` and wait for its durable answer (see ``EventLog.append``)."""
         self._start()
-        waiting = _Waiting(
-            batches.Prepared.of(request, self._log_id), Future(), time.monotonic() + timeout_s
-        )
-        try:
-            self._queue.put(waiting, timeout=timeout_s)
-            return waiting.future.result(max(0.0, waiting.deadline_s - time.monotonic()) + 1.0)
-        except queue.Full as error:
-            raise Unavailable("postgresql", "the append queue is full") from error
-        except FutureTimeoutError as error:
+        if self._queue.qsize() >= QUEUE_REQUESTS_MAX:
+            raise Unavailable("postgresql", "the append queue is full")
+        began_s = time.monotonic()
+        prepared = batches.Prepared.of(request, self._log_id)
+        claims = ((request.source, request.key), *(one.stream for one in request.appends))
+        waiting = _Waiting(prepared, claims, began_s, began_s + timeout_s)
+        waiting.answered.acquire()
+        self._queue.put(waiting)
+        if not waiting.answered.acquire(timeout=timeout_s + 1.0):
             detail = f"no answer within {timeout_s} s; ask again to learn the outcome"
-            raise Unavailable("postgresql", detail) from error
+            raise Unavailable("postgresql", detail)
+        if isinstance(waiting.outcome, Appended):
+            return waiting.outcome
+        assert waiting.outcome is not None, "answered with an outcome"
+        raise waiting.outcome
 
     def close(self, timeout_s: float = 30.0) -> None:
         """Answer what is queued, then stop; further requests start the writer again."""
         with self._start_lock:
             thread, self._thread = self._thread, None
-        if thread is not None and thread.is_alive() and self._pid == os.getpid():
-            self._queue.put(None, timeout=timeout_s)
-            thread.join(timeout_s)
+            if thread is not None and thread.is_alive() and self._pid == os.getpid():
+                self._queue.put(None)
+                thread.join(timeout_s)
 
     def _start(self) -> None:
         if self._thread is not None and self._pid == os.getpid() and self._thread.is_alive():
@@ -92,7 +110,7 @@ class Writer:
                 return
             if self._pid != os.getpid():
                 # A forked child inherits the parent's socket and queue; it must use neither.
-                self._queue = queue.Queue(QUEUE_REQUESTS_MAX)
+                self._queue = queue.SimpleQueue()
                 self._held = deque()
                 self._connection = None
             self._pid = os.getpid()
@@ -105,7 +123,7 @@ class Writer:
             batch, saw_stop = self._next_batch(block=not stopping)
             stopping = stopping or saw_stop
             if batch:
-                self._write(batch)
+                self._serve(batch)
         self._drop_connection()
 
     def _next_batch(self, *, block: bool) -> tuple[list[_Waiting], bool]:
@@ -125,17 +143,37 @@ class Writer:
             if waiting is None:
                 stop = True
                 break
-            request = waiting.prepared.request
-            claims = {append.stream for append in request.appends}
-            claims.add(f"\x00{request.source}\x00{request.key}")
+            claims = waiting.claims
             if busy.isdisjoint(claims):
                 taken.append(waiting)
             else:
                 later.append(waiting)
-            busy |= claims
+            busy.update(claims)
         later.extend(self._held)
         self._held = later
         return taken, stop
+
+    def _serve(self, batch: list[_Waiting]) -> None:
+        """Answer every request of ``batch``, whatever happens."""
+        began_s = min(waiting.began_s for waiting in batch)
+        outcome = "durable"
+        try:
+            self._write(batch)
+        except Exception as error:  # noqa: BLE001 - the thread serves every caller of the process
+            outcome = "failed"
+            self._drop_connection()
+            self._isolate(batch, error)
+        metrics.eventlog_append_seconds.labels(outcome).observe(time.monotonic() - began_s)
+
+    def _isolate(self, batch: list[_Waiting], error: Exception) -> None:
+        """Keep what one request broke from its neighbours: each travels alone."""
+        _LOG.error("append_failed", error=type(error).__qualname__, requests=len(batch))
+        if len(batch) == 1:
+            batch[0].answer(_refusal(error))
+            return
+        for waiting in batch:
+            if waiting.outcome is None:
+                self._serve([waiting])
 
     def _write(self, batch: list[_Waiting]) -> None:
         """Answer every request of ``batch``; retry through lost connections until they expire."""
@@ -153,11 +191,6 @@ class Writer:
                 if batch:
                     time.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                     pause_s = min(pause_s * 2, _RETRY_LAST_S)
-            except psycopg.Error as error:
-                self._drop_connection()
-                for waiting in batch:
-                    waiting.future.set_exception(_refusal(error))
-                return
             else:
                 return
 
@@ -165,7 +198,7 @@ class Writer:
         """Try the fast way; False when something mismatched and the batch has to be settled."""
         prepared = [waiting.prepared for waiting in batch]
         try:
-            with connection.transaction(), connection.cursor() as cursor:
+            with connection.cursor() as cursor:
                 firsts = batches.append(cursor, self._log_id, prepared)
         except psycopg.Error as error:
             if error.sqlstate in _SETTLE_STATES:
@@ -188,10 +221,8 @@ class Writer:
                 batches.append(cursor, self._log_id, [w.prepared for w in good]) if good else []
             )
         for waiting, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, Appended):
-                waiting.future.set_result(answer)
-            elif answer is not None:
-                waiting.future.set_exception(answer)
+            if answer is not None:
+                waiting.answer(answer)
         _answer(good, firsts)
 
     def _connect(self) -> psycopg.Connection:
@@ -205,6 +236,7 @@ class Writer:
                 keepalives_idle=5, keepalives_interval=2, keepalives_count=3,
                 tcp_user_timeout=10_000,
             )  # fmt: skip
+            arrays.register(self._connection)
         return self._connection
 
     def _drop_connection(self) -> None:
@@ -231,11 +263,11 @@ def _answer_of(request: AppendRequest, verdict: batches.Verdict) -> Appended | M
 def _answer(batch: list[_Waiting], firsts: list[int]) -> None:
     for waiting, first in zip(batch, firsts, strict=True):
         count = len(waiting.prepared.events)
-        waiting.future.set_result(Appended(first_position=first, count=count, duplicate=False))
+        waiting.answer(Appended(first_position=first, count=count, duplicate=False))
 
 
-def _refusal(error: psycopg.Error) -> MotCuaError:
-    if error.sqlstate == "MC004":
+def _refusal(error: Exception) -> MotCuaError:
+    if isinstance(error, psycopg.Error) and error.sqlstate == "MC004":
         return Refused(
             "foreign_reactor",
             "this login does not own that reactor",
@@ -249,5 +281,5 @@ def _expire(batch: list[_Waiting], detail: str) -> list[_Waiting]:
     now = time.monotonic()
     for waiting in batch:
         if waiting.deadline_s <= now:
-            waiting.future.set_exception(Unavailable("postgresql", detail))
+            waiting.answer(Unavailable("postgresql", detail))
     return [waiting for waiting in batch if waiting.deadline_s > now]

@@ -4,6 +4,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -112,6 +113,18 @@ def test_foreign_category_is_refused(log: EventLog) -> None:
         (request(("nodash", 0, 1)), "stream"),
         (request(("dossier-b", -1, 1)), "expected_version"),
         (request(("dossier-c", 0, 0)), "events"),
+        (request(("dossier-d", 2**53, 1)), "expected_version"),
+        (request(("dossier-" + "x" * 200, 0, 1)), "stream"),
+        (request(("dossier-\x00", 0, 1)), "stream"),
+        (request(("dossier-\ud800", 0, 1)), "stream"),
+        (request(("dossier-e", 0, 1), key="k" * 201), "key"),
+        (request(("dossier-f", 0, 1), source=""), "source"),
+        (request(("dossier-g", 0, 1), kind="dossier.\n"), "type"),
+        (request(("dossier-h", 0, 1), subject="\ud800"), "subject"),
+        (request(handled=Handled(reactor="", position=1)), "handled.reactor"),
+        (request(handled=Handled(reactor="r", position=0)), "handled.position"),
+        (replace(request(("dossier-i", 0, 1)), cause_ms=2**48), "cause_ms"),
+        (replace(request(("dossier-j", 0, 1)), digest=b"short"), "digest"),
     ],
 )
 def test_limits_name_the_field(log: EventLog, broken: AppendRequest, field: str) -> None:
