@@ -30,6 +30,7 @@ class CoreConfig:
         amqp_url: broker with virtual host.
         service_key: 32 bytes that key request digests.
         key_encryption_key: 32 bytes that wrap data keys.
+        http_host: address that web processes listen on; this machine only unless told otherwise.
         metrics_port: /metrics, /healthz, /readyz.
         log_format: ``json``, ``console`` or None for automatic.
     """
@@ -41,6 +42,7 @@ class CoreConfig:
     amqp_url: str
     service_key: bytes
     key_encryption_key: bytes
+    http_host: str
     metrics_port: int
     log_format: str | None
 
@@ -55,6 +57,7 @@ def core_config(settings: Settings, service: str) -> CoreConfig:
         amqp_url=settings.url("MOTCUA_AMQP_URL", ("amqp", "amqps")),
         service_key=settings.key("MOTCUA_SERVICE_KEY"),
         key_encryption_key=settings.key("MOTCUA_KEK"),
+        http_host=settings.text("MOTCUA_HTTP_HOST", "127.0.0.1"),
         metrics_port=settings.whole("MOTCUA_METRICS_PORT", high=65_535),
         log_format=log_format(settings),
     )

@@ -70,6 +70,7 @@ class _Server(BaseApplication):
 def serve(
     make_site: Callable[[], Site],
     *,
+    host: str,
     port: int,
     threads: int = 16,
     tls: TLS | None = None,
@@ -77,7 +78,7 @@ def serve(
 ) -> int:
     """Serve until SIGTERM; requests under way are finished. Returns the exit code."""
     settings: dict[str, object] = {
-        "bind": f"127.0.0.1:{port}",
+        "bind": f"{host}:{port}",
         "workers": 1,
         "worker_class": "gthread",
         "threads": threads,

@@ -28,6 +28,8 @@ class PullReturns:
         self._log = log
         self._one_stop = one_stop
         self._commands = commands
+        self._offices: list[str] = []
+        self._offices_through = 0
 
     def once(self) -> int:
         """Record every new result to be returned; returns how many were new.
@@ -36,6 +38,7 @@ class PullReturns:
             Unavailable: one-stop system or log down; the next look makes up for it.
         """
         new = 0
+        self._learn_offices()
         for order in self._one_stop.to_return():
             dossier = self._dossier_of_code(order.code)
             if dossier is None:
@@ -68,7 +71,7 @@ class PullReturns:
             _, day, number = read_code(code).split("-")
         except Refused:
             return None
-        for office in self._offices():
+        for office in self._offices:
             stream = f"office-{office}.codes.{day[-6:]}"
             for event in self._log.read_stream(stream, after_version=int(number) - 1, limit=1):
                 data = data_of(event)
@@ -76,6 +79,9 @@ class PullReturns:
                     return str(data["dossier"])
         return None
 
-    def _offices(self) -> list[str]:
-        opened = self._log.read_all(0, types=["office.opened"])
-        return [str(data_of(event)["office"]) for event in opened]
+    def _learn_offices(self) -> None:
+        # Only what is new since the last look, however long the log has grown.
+        head = self._log.head()
+        opened = self._log.read_all(self._offices_through, types=["office.opened"])
+        self._offices += [str(data_of(e)["office"]) for e in opened if e.position <= head]
+        self._offices_through = head

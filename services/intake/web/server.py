@@ -26,7 +26,7 @@ def make_app(intake: Intake) -> Flask:
 def serve(environ: Mapping[str, str]) -> int:
     """Run until SIGTERM; returns the exit code."""
     config = read_config(environ, web=True)
-    return serve_site(partial(_site, config), port=config.http_port)
+    return serve_site(partial(_site, config), host=config.core.http_host, port=config.http_port)
 
 
 def _site(config: Config) -> Site:

@@ -33,7 +33,12 @@ def serve(environ: Mapping[str, str], kind: str) -> int:
     tls = TLS(config.tls_cert, config.tls_key, config.client_ca)
     site = partial(_site, config, kind)
     return serve_site(
-        site, port=config.http_port, threads=THREADS[kind], tls=tls, grace_s=GRACE_S[kind]
+        site,
+        host=config.core.http_host,
+        port=config.http_port,
+        threads=THREADS[kind],
+        tls=tls,
+        grace_s=GRACE_S[kind],
     )
 
 

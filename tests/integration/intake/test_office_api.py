@@ -91,7 +91,7 @@ def config_of(database: Database, officials: str) -> Config:
     core = CoreConfig(
         service="intake", log_id=LOG_ID, database_url=database.url_for("motcua_intake"),
         keys_database_url=database.keys_url_for("motcua_intake"), amqp_url="amqp://unused/",
-        service_key=SERVICE_KEY, key_encryption_key=KEK, metrics_port=0, log_format=None,
+        service_key=SERVICE_KEY, key_encryption_key=KEK, http_host="127.0.0.1", metrics_port=0, log_format=None,
     )  # fmt: skip
     return Config(
         core=core, http_port=0, one_stop_url=f"http://127.0.0.1:{free_port()}",
