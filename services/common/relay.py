@@ -5,6 +5,8 @@ One of any number of replicas leads, by a session advisory lock. The lead's conn
 the checkpoint, so losing the lead and losing the right to move the checkpoint are one event. The
 checkpoint is the highest position with every position below it confirmed: after a crash some
 events are published twice, none is skipped (ADR-0002).
+
+Between events it sleeps: the log's notification, a confirm or the second's end wakes it.
 """
 
 import contextlib
@@ -14,7 +16,7 @@ import signal
 import sys
 import threading
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 import pika
 import psycopg
@@ -28,9 +30,10 @@ from services.common.eventlog.record import RecordedEvent
 from services.common.messaging import topology
 from services.common.messaging.confirms import Window
 from services.common.messaging.envelope import CONTENT_TYPE, TYPE_PREFIX, encode, wire_name
+from services.common.messaging.lead import Lead
 from services.common.runtime import log_format
 from services.common.telemetry import metrics
-from services.common.telemetry.health import Health, HealthServer
+from services.common.telemetry.health import HEARTBEAT_EVERY_S, Health, HealthServer
 from services.common.telemetry.logs import configure_logs, get_logger
 
 UNCONFIRMED_MAX: Final = 1000
@@ -38,10 +41,13 @@ POLL_S: Final = 1.0
 PAUSE_FIRST_S: Final = 0.1
 PAUSE_LAST_S: Final = 30.0
 DRAIN_S: Final = 10.0
-_LOCK_CLASS: Final = 0x4D43524C  # "MCRL"
-_COLUMNS: Final = (
-    "log_id, pos, event_id, stream, version, type, schema, subject, occurred_at, recorded_at,"
-    " data, meta, content_hash, leaf_hash"
+SOON_S: Final = 0.002
+WATCH_S: Final = 0.25
+ENSURE_EVERY_S: Final = 60.0
+# The server, too, must notice a lead whose network is gone, or nobody could take over for hours.
+_SESSION: Final = (
+    "-c statement_timeout=10000 -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2"
+    " -c tcp_keepalives_count=3 -c tcp_user_timeout=10000 -c application_name=relay"
 )
 _LOG = get_logger(__name__)
 
@@ -70,60 +76,15 @@ def read_config(settings: Settings) -> RelayConfig:
     return config
 
 
-class Lead:
-    """The lead over one log: lock, checkpoint and reads on one PostgreSQL connection."""
-
-    def __init__(self, connection: psycopg.Connection, log_id: int) -> None:
-        """Use an autocommit ``connection`` that nobody else uses."""
-        self._connection = connection
-        self._log_id = log_id
-
-    def take(self) -> bool:
-        """Try to become the lead."""
-        row = self._connection.execute(
-            "select pg_try_advisory_lock(%s, %s)", (_LOCK_CLASS, self._log_id)
-        ).fetchone()
-        return row is not None and bool(row[0])
-
-    def checkpoint(self) -> int:
-        """Return the highest position with all below confirmed."""
-        row = self._connection.execute(
-            "select pos from eventlog.relay where log_id = %s", (self._log_id,)
-        ).fetchone()
-        return 0 if row is None else int(row[0])
-
-    def move(self, position: int) -> None:
-        """Store the checkpoint; it never falls."""
-        self._connection.execute(
-            "insert into eventlog.relay as r (log_id, pos) values (%s, %s) on conflict (log_id)"
-            " do update set pos = excluded.pos where r.pos < excluded.pos",
-            (self._log_id, position),
-        )
-
-    def read(self, after: int, limit: int) -> list[RecordedEvent]:
-        """Return the next events in position order."""
-        rows = self._connection.execute(
-            f"select {_COLUMNS} from eventlog.event"  # noqa: S608 - constant columns
-            " where log_id = %s and pos > %s order by pos limit %s",
-            (self._log_id, after, limit),
-            binary=True,
-        ).fetchall()
-        return [_event(row) for row in rows]
-
-    def head(self) -> int:
-        """Return the highest position of the log."""
-        row = self._connection.execute(
-            "select pos from eventlog.log_head where log_id = %s", (self._log_id,)
-        ).fetchone()
-        return 0 if row is None else int(row[0])
-
-
 class Publisher:
     """Feeds one broker connection; everything happens in its I/O loop."""
 
-    def __init__(self, lead: Lead, amqp_url: str, stopping: threading.Event) -> None:
-        """Bind; ``run`` connects."""
+    def __init__(
+        self, lead: Lead, amqp_url: str, stopping: threading.Event, health: Health
+    ) -> None:
+        """Bind; ``run`` connects and beats the heart of ``health``."""
         self._lead = lead
+        self._health = health
         self._url = amqp_url
         self._stopping = stopping
         self._connection: SelectConnection | None = None
@@ -131,8 +92,11 @@ class Publisher:
         self._window: Window | None = None
         self._blocked = False
         self._failure: Exception | None = None
+        self._timer: object | None = None
+        self._due_s = 0.0
+        self._ensured_s = 0.0
         self._stop_at_s: float | None = None
-        self._caught_up = True
+        self.open = False
         self.published = False
 
     def run(self) -> None:
@@ -150,11 +114,18 @@ class Publisher:
             on_open_error_callback=lambda _c, error: self._fail(_error(error)),
             on_close_callback=lambda _c, error: self._fail(_error(error)),
         )
+        loop = self._connection.ioloop
+        loop.add_handler(self._lead.listen(), lambda _fd, _events: self._listen(), loop.READ)
+        self._watch()
         try:
-            self._connection.ioloop.start()
+            loop.start()
         finally:
+            self.open = False
+            # What was confirmed before the failure is not published again.
+            with contextlib.suppress(psycopg.Error):
+                self._store()
             with contextlib.suppress(Exception):
-                self._connection.ioloop.close()
+                loop.close()
         if self._failure is not None:
             raise self._failure
 
@@ -164,6 +135,28 @@ class Publisher:
         assert self._connection is not None
         self._connection.ioloop.stop()
 
+    def _watch(self) -> None:
+        # Whatever the broker does or does not answer, stopping ends in bounded time.
+        assert self._connection is not None
+        self._health.beat()
+        if self._stopping.is_set():
+            now_s = _CLOCK.monotonic_s()
+            self._stop_at_s = self._stop_at_s or now_s + DRAIN_S
+            if self._window is None or now_s >= self._stop_at_s:
+                self._connection.ioloop.stop()
+                return
+            self._wake(0)
+        self._connection.ioloop.call_later(WATCH_S, self._watch)
+
+    def _listen(self) -> None:
+        try:
+            heard = self._lead.heard()
+        except psycopg.Error as error:
+            self._fail(error)
+            return
+        if heard:
+            self._wake(0)
+
     def _opened(self, connection: SelectConnection) -> None:
         connection.add_on_connection_blocked_callback(lambda *_: self._block(blocked=True))
         connection.add_on_connection_unblocked_callback(lambda *_: self._block(blocked=False))
@@ -172,11 +165,21 @@ class Publisher:
     def _block(self, *, blocked: bool) -> None:
         self._blocked = blocked
         _LOG.warning("broker_alarm", blocked=blocked)
+        self._wake(0)
 
     def _channel_opened(self, channel: Channel) -> None:
         self._channel = channel
         channel.add_on_close_callback(lambda _ch, error: self._fail(_error(error)))
-        channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._tick())
+        self._ensure()
+        channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._confirming())
+
+    def _confirming(self) -> None:
+        self.open = True
+        self._tick()
+
+    def _ensure(self) -> None:
+        topology.ensure_exchanges(self._channel)
+        self._ensured_s = _CLOCK.monotonic_s()
 
     def _confirmed(self, frame: pika.frame.Method) -> None:
         assert self._window is not None
@@ -188,42 +191,59 @@ class Publisher:
         if not good:
             # From the checkpoint again, so that what is behind the refused one keeps its order.
             self._fail(AMQPError("the broker refused a publish"))
+        self._wake(SOON_S)
+
+    def _wake(self, after_s: float) -> None:
+        """Have the next step in ``after_s`` at the latest; many wishes make one step."""
+        if not self.open:
+            return
+        assert self._connection is not None
+        due_s = _CLOCK.monotonic_s() + after_s
+        if self._timer is not None:
+            if self._due_s <= due_s:
+                return
+            self._connection.ioloop.remove_timeout(self._timer)
+        self._due_s = due_s
+        self._timer = self._connection.ioloop.call_later(after_s, self._tick)
 
     def _tick(self) -> None:
+        self._timer = None
         try:
-            busy = self._step()
+            more = self._step()
         except (psycopg.Error, AMQPError) as error:
             self._fail(error)
             return
         assert self._connection is not None
-        if self._stop_at_s is not None and self._drained():
+        window = self._window
+        if self._stop_at_s is not None and window is not None and not window.unconfirmed:
+            self.open = False
             self._connection.close()
             return
-        self._connection.ioloop.call_later(0.002 if busy else 0.02, self._tick)
-
-    def _drained(self) -> bool:
-        assert self._window is not None
-        assert self._stop_at_s is not None
-        return not self._window.unconfirmed or _CLOCK.monotonic_s() >= self._stop_at_s
+        self._wake(SOON_S if more else POLL_S)
 
     def _step(self) -> bool:
+        """Store what is settled, publish what is new; say whether there may be more at once."""
         window = self._window
         if window is None:
             window = self._window = Window(self._lead.checkpoint())
-        if window.settled > window.stored:
-            self._lead.move(window.settled)
-            window.stored = window.settled
-        if self._stopping.is_set():
-            self._stop_at_s = self._stop_at_s or _CLOCK.monotonic_s() + DRAIN_S
-            return True
+        self._store()
+        if _CLOCK.monotonic_s() - self._ensured_s >= ENSURE_EVERY_S:
+            self._ensure()
         room = UNCONFIRMED_MAX - window.unconfirmed
-        if self._blocked or room < UNCONFIRMED_MAX // 4:
-            return True
+        if self._stop_at_s is not None or self._blocked or room < UNCONFIRMED_MAX // 4:
+            # A confirm, the end of the alarm or the watch wakes it.
+            return False
         events = self._lead.read(window.sent, room)
         for event in events:
             self._publish(event, window)
         self._measure(window, events)
-        return bool(events) or window.unconfirmed > 0
+        return len(events) == room or self._lead.heard()
+
+    def _store(self) -> None:
+        window = self._window
+        if window is not None and window.settled > window.stored:
+            self._lead.move(window.settled)
+            window.stored = window.settled
 
     def _publish(self, event: RecordedEvent, window: Window) -> None:
         assert self._channel is not None
@@ -249,56 +269,53 @@ _CLOCK: Final = SystemClock()
 
 
 def run(config: RelayConfig, stopping: threading.Event, health: Health) -> None:
-    """Lead whenever possible until ``stopping``; reconnects with jittered back-off."""
+    """Lead whenever possible until ``stopping``; reconnects with jittered back-off.
+
+    Ready is who reaches the database and, while leading, the broker: a standby is ready too.
+    """
     pause_s = PAUSE_FIRST_S
+    publisher: Publisher | None = None
+    connected = False
+    health.register("database", lambda: connected)
+    health.register("broker", lambda: publisher is None or publisher.open)
     while not stopping.is_set():
-        health.beat()
-        publisher = None
         try:
             with psycopg.connect(
                 config.database_url, autocommit=True, connect_timeout=5,
-                options="-c statement_timeout=30000",
-                keepalives_idle=5, keepalives_interval=2, keepalives_count=3,
+                options=_SESSION, keepalives_idle=5, keepalives_interval=2, keepalives_count=3,
                 tcp_user_timeout=10_000,
             ) as connection:  # fmt: skip
                 lead = Lead(connection, config.log_id)
                 while not lead.take():
-                    if stopping.wait(POLL_S):
+                    connected, publisher = True, None
+                    if _paused(POLL_S, stopping, health):
                         return
+                connected = True
                 metrics.relay_leader.set(1)
-                _prepare(config.amqp_url)
-                publisher = Publisher(lead, config.amqp_url, stopping)
+                publisher = Publisher(lead, config.amqp_url, stopping, health)
                 publisher.run()
         except (psycopg.Error, AMQPError, OSError) as error:
             _LOG.warning("relay_interrupted", error=type(error).__name__)
+            connected = connected and not isinstance(error, psycopg.Error)
         finally:
             metrics.relay_leader.set(0)
         if publisher is not None and publisher.published:
-            pause_s = PAUSE_FIRST_S
-        stopping.wait(random.uniform(pause_s / 2, pause_s))  # noqa: S311
+            pause_s, publisher.published = PAUSE_FIRST_S, False
+        _paused(random.uniform(pause_s / 2, pause_s), stopping, health)  # noqa: S311
         pause_s = min(PAUSE_LAST_S, pause_s * 2)
 
 
-def _prepare(amqp_url: str) -> None:
-    parameters = pika.URLParameters(amqp_url)
-    parameters.socket_timeout = 5
-    connection = pika.BlockingConnection(parameters)
-    try:
-        topology.ensure_exchanges(connection.channel())
-    finally:
-        connection.close()
+def _paused(seconds: float, stopping: threading.Event, health: Health) -> bool:
+    """Wait with a beating heart; return early, and True, when stopping."""
+    until_s = _CLOCK.monotonic_s() + seconds
+    while not stopping.is_set() and (left_s := until_s - _CLOCK.monotonic_s()) > 0:
+        health.beat()
+        stopping.wait(min(HEARTBEAT_EVERY_S, left_s))
+    return stopping.is_set()
 
 
 def _error(error: object) -> Exception:
     return error if isinstance(error, Exception) else AMQPError(str(error))
-
-
-def _event(row: tuple[object, ...]) -> RecordedEvent:
-    names = (
-        "log_id", "position", "event_id", "stream", "version", "type", "schema", "subject",
-        "occurred_at_us", "recorded_at_us", "raw_data", "raw_meta", "content_hash", "leaf_hash",
-    )  # fmt: skip
-    return RecordedEvent(**cast("dict[str, object]", dict(zip(names, row, strict=True))))  # type: ignore[arg-type]
 
 
 def main() -> int:
@@ -315,18 +332,11 @@ def main() -> int:
     health = Health()
     server = HealthServer(health, config.metrics_port)
     server.start()
-    beating = threading.Thread(target=_beat, args=(health, stopping), daemon=True)
-    beating.start()
     try:
         run(config, stopping, health)
     finally:
         server.stop()
     return 0
-
-
-def _beat(health: Health, stopping: threading.Event) -> None:
-    while not stopping.wait(0.5):
-        health.beat()
 
 
 if __name__ == "__main__":

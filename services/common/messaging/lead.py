@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lead over publishing one log: the right, the checkpoint and the reads are one connection."""
+
+from typing import Final, cast
+
+import psycopg
+
+from services.common.eventlog.record import RecordedEvent
+
+_LOCK_CLASS: Final = 0x4D43524C  # "MCRL"
+_COLUMNS: Final = (
+    "log_id, pos, event_id, stream, version, type, schema, subject, occurred_at, recorded_at,"
+    " data, meta, content_hash, leaf_hash"
+)
+
+
+class Lead:
+    """The lead over one log: lock, checkpoint and reads on one PostgreSQL connection."""
+
+    def __init__(self, connection: psycopg.Connection, log_id: int) -> None:
+        """Use an autocommit ``connection`` that nobody else uses."""
+        self._connection = connection
+        self._log_id = log_id
+        self._heard = True
+        connection.add_notify_handler(self._hear)
+
+    def _hear(self, _notice: object) -> None:
+        self._heard = True
+
+    def listen(self) -> int:
+        """Ask for the log's notifications; returns the socket they arrive on."""
+        self._connection.execute("listen eventlog")
+        return self._connection.fileno()
+
+    def heard(self) -> bool:
+        """Say whether a notification came since the last call; never blocks.
+
+        Raises:
+            psycopg.Error: the connection is lost, and the lead with it.
+        """
+        self._connection.pgconn.consume_input()
+        while self._connection.pgconn.notifies() is not None:
+            self._heard = True
+        heard, self._heard = self._heard, False
+        return heard
+
+    def take(self) -> bool:
+        """Try to become the lead."""
+        row = self._connection.execute(
+            "select pg_try_advisory_lock(%s, %s)", (_LOCK_CLASS, self._log_id)
+        ).fetchone()
+        return row is not None and bool(row[0])
+
+    def checkpoint(self) -> int:
+        """Return the highest position with all below confirmed."""
+        row = self._connection.execute(
+            "select pos from eventlog.relay where log_id = %s", (self._log_id,)
+        ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def move(self, position: int) -> None:
+        """Store the checkpoint; it never falls."""
+        self._connection.execute(
+            "insert into eventlog.relay as r (log_id, pos) values (%s, %s) on conflict (log_id)"
+            " do update set pos = excluded.pos where r.pos < excluded.pos",
+            (self._log_id, position),
+        )
+
+    def read(self, after: int, limit: int) -> list[RecordedEvent]:
+        """Return the next events in position order."""
+        rows = self._connection.execute(
+            f"select {_COLUMNS} from eventlog.event"  # noqa: S608 - constant columns
+            " where log_id = %s and pos > %s order by pos limit %s",
+            (self._log_id, after, limit),
+            binary=True,
+        ).fetchall()
+        return [_event(row) for row in rows]
+
+    def head(self) -> int:
+        """Return the highest position of the log."""
+        row = self._connection.execute(
+            "select pos from eventlog.log_head where log_id = %s", (self._log_id,)
+        ).fetchone()
+        return 0 if row is None else int(row[0])
+
+
+def _event(row: tuple[object, ...]) -> RecordedEvent:
+    names = (
+        "log_id", "position", "event_id", "stream", "version", "type", "schema", "subject",
+        "occurred_at_us", "recorded_at_us", "raw_data", "raw_meta", "content_hash", "leaf_hash",
+    )  # fmt: skip
+    return RecordedEvent(**cast("dict[str, object]", dict(zip(names, row, strict=True))))  # type: ignore[arg-type]
