@@ -90,7 +90,7 @@ class Publisher:
         self._connection: SelectConnection | None = None
         self._channel: Channel | None = None
         self._window: Window | None = None
-        self._blocked = False
+        self._blocked = self._refused = False
         self._failure: Exception | None = None
         self._timer: object | None = None
         self._due_s = 0.0
@@ -188,8 +188,10 @@ class Publisher:
         count = self._window.answer(method.delivery_tag, multiple=method.multiple, good=good)
         metrics.relay_published_total.labels("confirmed" if good else "refused").inc(count)
         self.published = self.published or good
-        if not good:
-            # From the checkpoint again, so that what is behind the refused one keeps its order.
+        self._refused = self._refused or not good
+        if self._refused and not self._window.unconfirmed:
+            # From the checkpoint again, so that what is behind the refused one keeps its order;
+            # but only after the last answer: refusals come first, and what was taken counts.
             self._fail(AMQPError("the broker refused a publish"))
         self._wake(SOON_S)
 
@@ -230,7 +232,8 @@ class Publisher:
         if _CLOCK.monotonic_s() - self._ensured_s >= ENSURE_EVERY_S:
             self._ensure()
         room = UNCONFIRMED_MAX - window.unconfirmed
-        if self._stop_at_s is not None or self._blocked or room < UNCONFIRMED_MAX // 4:
+        held = self._stop_at_s is not None or self._blocked or self._refused
+        if held or room < UNCONFIRMED_MAX // 4:
             # A confirm, the end of the alarm or the watch wakes it.
             return False
         events = self._lead.read(window.sent, room)

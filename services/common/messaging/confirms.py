@@ -17,11 +17,12 @@ class Window:
         self._tag = 0
         self._waiting: dict[int, int] = {}
         self._early: set[int] = set()
+        self._refused: set[int] = set()
 
     @property
     def unconfirmed(self) -> int:
         """How many publishes the broker has not answered."""
-        return len(self._waiting) - len(self._early)
+        return len(self._waiting) - len(self._early) - len(self._refused)
 
     def send(self, position: int) -> None:
         """Note that ``position`` is the channel's next publish."""
@@ -31,12 +32,13 @@ class Window:
 
     def answer(self, tag: int, *, multiple: bool, good: bool) -> int:
         """Note an answer; returns how many publishes it covers. A refusal settles nothing."""
-        tags = (
-            [t for t in self._waiting if t <= tag and t not in self._early] if multiple else [tag]
-        )
+        answered = self._early | self._refused
+        tags = [t for t in self._waiting if t <= tag and t not in answered] if multiple else [tag]
         if good:
             self._early.update(tags)
             self._settle()
+        else:
+            self._refused.update(tags)
         return len(tags)
 
     def _settle(self) -> None:

@@ -24,3 +24,14 @@ def test_refusal_settles_nothing() -> None:
     window.answer(1, multiple=False, good=False)
     window.answer(2, multiple=False, good=True)
     assert window.settled == 0
+
+
+def test_a_refusal_is_an_answer() -> None:
+    """Refused publishes are answered once, alone or with many, and never become confirmed."""
+    window = Window(0)
+    for position in (1, 2, 3, 4):
+        window.send(position)
+    assert window.answer(2, multiple=False, good=False) == 1
+    assert window.unconfirmed == 3
+    assert window.answer(4, multiple=True, good=True) == 3
+    assert (window.settled, window.unconfirmed) == (1, 0)
