@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """``make crash``: dossiers under load while everything is killed, seeded; then the account of it.
 
-Clients know only what was answered to them. The judge reads the log and the outside world's books:
-every acknowledged deposit is in the log once, every effect happened once, the ledger sums to 0, and
-whatever is unknown is recorded as unknown. ``SEED=`` gives another run.
+People know only what was answered to them, and write it down at once. The judge is a program of its
+own (``infra.judge``) that gets these notes, the log and the outside world's books. ``SEED=`` gives
+another run, the same number the same plan.
 """
 
 import json
@@ -22,14 +22,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from infra.audit_books import compare, whole_log
 from infra.demo import citizens, notes_for
 from infra.hands import Citizen, GaveUpError, Hands
 from infra.local import prepare, settings, stack
 from infra.local.servers import Servers, data_folder
 from infra.local.settings import LOG_ID, MACHINE, Stack
 from infra.local.system import end_on_sigterm
-from services.common.eventlog.postgres import PostgresLog
 
 REPORT: Final = Path("build/crash.json")
 PATIENCE_S: Final = 240.0
@@ -40,7 +38,25 @@ PROCESSES: Final = (
 QUEUES: Final = (
     "intake.reactions", "payment.reactions", "notify.reactions", "kiosk_sync.reactions",
 )  # fmt: skip
-UNSURE: Final = "messages the SMS centre took"
+
+
+class Notes:
+    """What people were told, one JSON object a line, on disk before anybody goes on."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin an empty file."""
+        self.path = path
+        self._file = path.open("w", encoding="utf-8")
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def write(self, what: str, **facts: object) -> None:
+        """Note one acknowledgement."""
+        with self._lock:
+            self._file.write(json.dumps({"what": what, **facts}) + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self.count += 1
 
 
 class Faults:
@@ -50,11 +66,11 @@ class Faults:
         """Shuffle the harms: every process twice, broker and database three times, queues."""
         self._servers = servers
         self._local = local
-        self.done: Counter[str] = Counter()
+        self.done: list[dict[str, object]] = []
         self.enough = threading.Event()
         harms: list[tuple[str, Callable[[], None]]] = []
         harms += [(f"kill -9 {name}", partial(self._kill, name)) for name in PROCESSES * 2]
-        harms += [("kill -9 rabbitmq", self._kill_broker)] * 2
+        harms += [("kill -9 rabbitmq", self._kill_broker)] * 3
         harms += [("rabbitmq loses everything", self._reset_broker)]
         harms += [("postgresql immediate", self._stop_database)] * 3
         harms += [(f"purge {name}", partial(self._purge, name)) for name in QUEUES]
@@ -63,14 +79,19 @@ class Faults:
         random.Random(seed).shuffle(harms)  # noqa: S311 - a seed that replays
         self._harms = harms
 
-    def run(self, pause_s: float) -> None:
-        """Do every harm, ``pause_s`` apart."""
-        for name, harm in self._harms:
+    def run(self, pause_s: float, under_way: Callable[[], int]) -> None:
+        """Do every harm, ``pause_s`` apart, while dossiers are under way."""
+        began = time.monotonic()
+        for place, (name, harm) in enumerate(self._harms, start=1):
+            entry: dict[str, object] = {
+                "what": name, "at_s": round(time.monotonic() - began, 1), "under_way": under_way()
+            }  # fmt: skip
             try:
                 harm()
-                self.done[name] += 1
             except OSError as error:
-                self.done[f"not done: {name} ({type(error).__name__})"] += 1
+                entry["not_done"] = type(error).__name__
+            self.done.append(entry)
+            print(f"{place:>3}/{len(self._harms)} {entry['at_s']:>6} s  {name}", flush=True)
             if self.enough.wait(pause_s):
                 return
 
@@ -125,46 +146,66 @@ class Faults:
 class Crowd:
     """Citizens and officials who go on until they are answered."""
 
-    def __init__(self, local: Stack, people: list[Citizen]) -> None:
-        """Know the addresses and the people."""
+    def __init__(self, local: Stack, people: list[Citizen], notes: Notes) -> None:
+        """Know the addresses, the people and where they write."""
         self._local = local
         self._people = people
+        self._notes = notes
         self._one_at_the_machine = threading.Lock()
-        self.acknowledged: list[str] = []
-        self.without_code: list[str] = []
+        self.under_way = 0
 
     def run(self) -> None:
         """Take every dossier as far as it goes; four people at a time."""
         with ThreadPoolExecutor(4) as pool:
-            for _ in pool.map(self._one, range(len(self._people))):
+            for _ in pool.map(self._counted, range(len(self._people))):
                 pass
 
+    def _counted(self, place: int) -> None:
+        self.under_way += 1
+        try:
+            self._one(place)
+        finally:
+            self.under_way -= 1
+
     def _one(self, place: int) -> None:
-        citizen, hands = self._people[place], Hands(self._local, PATIENCE_S)
+        citizen, hands, note = self._people[place], self._hands(), self._notes.write
         with self._one_at_the_machine:
             dossier = hands.deposit(citizen)
-            self.acknowledged.append(dossier)
-        offer = hands.await_offer(dossier)
-        if offer is not None:
-            if citizen.pays == "qr":
-                hands.pay_by_qr(offer)
-            else:
-                with self._one_at_the_machine:
-                    hands.pay_by_cash(dossier, notes_for(int(offer["amount_vnd"])))
-            hands.await_paid(dossier)
+            note("deposited", dossier=dossier)
+        self._pay(hands, citizen, dossier)
         code = hands.accept(dossier)
+        note("accepted", dossier=dossier, code=code)
         hands.finish(code, MACHINE)
         hands.await_completed(dossier)
+        note("completed", dossier=dossier)
         with self._one_at_the_machine:
             hands.load(dossier, place + 1)
+            note("loaded", dossier=dossier)
         try:
-            secret = Hands(self._local, 90.0).await_code(citizen.phone)
+            secret = self._hands(90.0).await_code(citizen.phone)
         except GaveUpError:
-            self.without_code.append(dossier)
+            note("no_code", dossier=dossier)
             return
         with self._one_at_the_machine:
             hands.collect(dossier, secret)
+            note("collected", dossier=dossier)
         hands.await_reported(code)
+        note("reported", code=code)
+
+    def _pay(self, hands: Hands, citizen: Citizen, dossier: str) -> None:
+        offer = hands.await_offer(dossier)
+        if offer is None:
+            return
+        if citizen.pays == "qr":
+            hands.pay_by_qr(offer)
+        else:
+            with self._one_at_the_machine:
+                hands.pay_by_cash(dossier, notes_for(int(offer["amount_vnd"])))
+        hands.await_paid(dossier)
+        self._notes.write("paid", dossier=dossier)
+
+    def _hands(self, patience_s: float = PATIENCE_S) -> Hands:
+        return Hands(self._local, patience_s)
 
 
 def main() -> int:
@@ -186,9 +227,10 @@ def _run(servers: Servers, local: Stack, seed: int) -> int:
     stack.supervisor(local)
     try:
         stack.wait_ready(local, (*prepare.NAMEKO, *prepare.WEB))
-        crowd = Crowd(local, citizens(random.Random(seed)))  # noqa: S311 - made up
+        notes = Notes(local.folder / "acks.ndjson")
+        crowd = Crowd(local, citizens(random.Random(seed)), notes)  # noqa: S311 - made up
         faults = Faults(servers, local, seed)
-        harm = threading.Thread(target=faults.run, args=(1.0,))
+        harm = threading.Thread(target=faults.run, args=(1.0, lambda: crowd.under_way))
         harm.start()
         try:
             crowd.run()
@@ -197,51 +239,32 @@ def _run(servers: Servers, local: Stack, seed: int) -> int:
             raise
         finally:
             harm.join()
-        return _judge(local, crowd, faults, seed)
+        return _verdict(local, notes, faults, seed)
     finally:
         stack.stop(local)
 
 
-def _judge(local: Stack, crowd: Crowd, faults: Faults, seed: int) -> int:
-    """Compare until everything agrees or 60 s are over; write and print the report."""
-    log = PostgresLog(local.database_url("motcua_audit"), LOG_ID)
-    deadline = time.monotonic() + 60
-    while True:
-        problems = _problems(log, local, crowd)
-        if not problems or time.monotonic() > deadline:
-            break
-        time.sleep(1)
-    log.close()
-    report = {"seed": seed, "faults": dict(faults.done), "dossiers": len(crowd.acknowledged),
-              "without_code": len(crowd.without_code), "problems": problems}  # fmt: skip
+def _verdict(local: Stack, notes: Notes, faults: Faults, seed: int) -> int:
+    """Ask the judge, write and print the report."""
+    command = [
+        sys.executable, "-m", "infra.judge", "--acks", str(notes.path),
+        "--database-url", local.database_url("motcua_audit"), "--log-id", str(LOG_ID),
+        "--books", str(local.folder / "books"),
+        "--mechanics", str(local.folder / "edge" / "mechanics.json"),
+    ]  # fmt: skip
+    judged = subprocess.run(command, check=False, capture_output=True, text=True, timeout=180)
+    if not judged.stdout:
+        raise RuntimeError(f"the judge said nothing: {judged.stderr[-2000:]}")
+    verdict = json.loads(judged.stdout)
+    kills = Counter(str(fault["what"]) for fault in faults.done if "not_done" not in fault)
+    under_load = sum(bool(fault["under_way"]) for fault in faults.done)
+    report = {"seed": seed, "faults": len(faults.done), "under_load": under_load,
+              "kinds": dict(kills), "log": faults.done, "verdict": verdict}  # fmt: skip
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
-    print(json.dumps(report, indent=1, ensure_ascii=False))
-    return 1 if problems else 0
-
-
-def _problems(log: PostgresLog, local: Stack, crowd: Crowd) -> list[str]:
-    events, books = whole_log(log), Hands(local, PATIENCE_S).books()
-    found = [
-        f"{line.what}: {line.ours} / {line.theirs}"[:600]
-        for line in compare(log, books)
-        if not line.agrees and line.what != UNSURE
-    ]
-    counts = Counter(event.stream for event in events if event.type == "dossier.registered")
-    found += [
-        f"acknowledged {dossier} registered {counts[f'dossier-{dossier}']} times"
-        for dossier in crowd.acknowledged
-        if counts[f"dossier-{dossier}"] != 1
-    ]
-    taken = [event for event in events if event.type == "notification.accepted"]
-    accepted = [str(event.data["provider_message"]) for event in taken]
-    unknown = sum(event.type == "notification.outcome_unknown" for event in events)
-    theirs = [message["id"] for message in books["smsc"]["messages"]]
-    if set(accepted) - set(theirs) or len(theirs) - len(accepted) > unknown:
-        found.append(f"messages: {len(accepted)} accepted, {unknown} unknown, {len(theirs)} sent")
-    if len(crowd.without_code) > unknown:
-        found.append(f"{len(crowd.without_code)} citizens without a code, {unknown} unknown")
-    return found
+    print(f"{len(faults.done)} faults, {under_load} of them under load; the judge:")
+    print(json.dumps(verdict, indent=1, ensure_ascii=False))
+    return judged.returncode
 
 
 if __name__ == "__main__":
