@@ -19,6 +19,7 @@ from services.common.clock import SystemClock
 from services.common.eventlog.migrate import LOGINS, migrate
 from services.common.eventlog.postgres import PostgresKeys, PostgresLog
 from services.common.eventlog.recording import Cause, Recorder
+from services.common.messaging import topology
 from services.intake.seed.load import seed
 from services.kiosk_sync.application.commands import order_machine
 from services.kiosk_sync.domain.machine import EnrolMachine
@@ -44,11 +45,9 @@ def broker(stack: Stack) -> None:
     """Load the topology and make one broker user for each process; safe to run again."""
     _api(stack, "POST", "/definitions", json.loads(DEFINITIONS.read_text(encoding="utf-8")))
     for role in LOGINS:
-        own = "motcua" if role == "motcua_relay" else role.removeprefix("motcua_")
-        allowed = f"^(motcua|{own})\\."
         user = {"password": stack.passwords[role], "tags": ""}
         _api(stack, "PUT", f"/users/{role}", user)
-        rights = {"configure": allowed, "write": allowed, "read": allowed}
+        rights = topology.permissions(role.removeprefix("motcua_"))
         _api(stack, "PUT", f"/permissions/{quote(VHOST, safe='')}/{role}", rights)
 
 

@@ -12,6 +12,7 @@ from psycopg_pool import ConnectionPool
 
 from services.common.clock import Clock, SystemClock
 from services.common.config import Settings
+from services.common.errors import Unavailable
 from services.common.eventlog.postgres import PostgresKeys, PostgresLog
 from services.common.eventlog.recording import Recorder
 from services.common.telemetry.health import Health, HealthServer
@@ -87,6 +88,15 @@ class Runtime:
             name=f"{config.service} read models", check=ConnectionPool.check_connection,
         )  # fmt: skip
         self._server: HealthServer | None = None
+        self.health.register("database", self.database_ready)
+
+    def database_ready(self) -> bool:
+        """Say whether the log's database answers and has the schema this release needs."""
+        try:
+            self.log.ready()
+        except Unavailable:
+            return False
+        return True
 
     def open(self, *, serve_health: bool = True) -> None:
         """Set up logs and health; the pool connects in the background.

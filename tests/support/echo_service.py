@@ -8,13 +8,10 @@ import sys
 from collections.abc import Sequence
 
 from services.common.config import Settings
-from services.common.eventlog.record import RecordedEvent
-from services.common.eventlog.recording import Change, Fact
 from services.common.messaging.reaction import Reactor
 from services.common.messaging.reactor_runner import Arrival, Outcome
 from services.common.runtime import Runtime, core_config
-
-QUEUE = "payment.reactions"
+from tests.support.echo import QUEUE, token_issued
 
 
 class EchoService:
@@ -27,16 +24,6 @@ class EchoService:
     def react(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """Handle a batch."""
         return self.runners.run(QUEUE, arrivals)
-
-
-def token_issued(event: RecordedEvent) -> list[Change]:
-    """Answer a dossier with one token on a stream that must be new."""
-    fact = Fact(
-        type="payment.token_issued",
-        data={"token": "K7M2QX9P", "dossier": str(event.event_id)},
-        subject=event.subject,
-    )
-    return [Change(stream=f"payment-{event.event_id}", expected_version=0, facts=(fact,))]
 
 
 def main() -> int:

@@ -24,9 +24,11 @@ from services.common.telemetry import metrics
 from services.common.telemetry.logs import get_logger
 
 PREFETCH: Final = 100
+LISTED_MAX: Final = 20
 CHECK_EVERY_S: Final = 60.0
 PAUSE_FIRST_S: Final = 0.1
 PAUSE_LAST_S: Final = 30.0
+_REASONS: Final = {Outcome.DEAD: "failed", Outcome.FORGED: "forged"}
 _LOG = get_logger(__name__)
 
 
@@ -140,22 +142,23 @@ class Consumer:
         self,
         channel: BlockingChannel,
         method: pika.spec.Basic.Deliver,
-        _properties: pika.BasicProperties,
+        properties: pika.BasicProperties,
         body: bytes,
     ) -> None:
         name = self._queue.name
         if method.redelivered:
             metrics.event_redelivered_total.labels(name).inc()
         try:
-            envelope = parse(body)
+            envelope = parse(body, properties.content_type)
         except Malformed as error:
-            fields = [problem.field for problem in error.problems]
-            _LOG.error("message_malformed", queue=name, problems=fields)
+            problems = [f"{problem.field} {problem.en}" for problem in error.problems[:LISTED_MAX]]
+            _LOG.error("message_malformed", queue=name, problems=problems)
             self._reject(channel, method.delivery_tag, "malformed")
             return
         arrival = Arrival(
-            position=envelope.position, event_id=envelope.event_id, log_id=envelope.log_id
-        )
+            position=envelope.position, event_id=envelope.event_id, log_id=envelope.log_id,
+            type=envelope.type, schema=envelope.schema,
+        )  # fmt: skip
         self._waiting.append((method.delivery_tag, arrival))
 
     def _settle(
@@ -191,8 +194,8 @@ class Consumer:
         for (tag, arrival), outcome in zip(batch, outcomes, strict=True):
             if outcome is Outcome.FAILED:
                 again.append((tag, arrival))
-            elif outcome is Outcome.DEAD:
-                self._reject(channel, tag, "failed")
+            elif outcome in _REASONS:
+                self._reject(channel, tag, _REASONS[outcome])
             else:
                 channel.basic_ack(tag)
         return again

@@ -77,12 +77,14 @@ def encode(event: RecordedEvent) -> bytes:
     return canonical_json(head)[:-1] + b',"data":' + event.raw_data + b"}"
 
 
-def parse(body: bytes) -> Envelope:
+def parse(body: bytes, content_type: str | None = CONTENT_TYPE) -> Envelope:
     """Return the envelope in ``body``.
 
     Raises:
         Malformed: with every problem found; the bytes themselves are in no message.
     """
+    if content_type != CONTENT_TYPE:
+        raise Malformed("message", (_problem("content_type", f"must be {CONTENT_TYPE}"),))
     message = _object(body)
     problems = [
         _problem(name, "must be a text")

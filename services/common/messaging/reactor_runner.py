@@ -36,6 +36,7 @@ class Outcome(Enum):
     HANDLED = "handled"
     REFUSED = "refused"
     IGNORED = "ignored"
+    FORGED = "forged"
     DEAD = "dead"
     FAILED = "failed"
 
@@ -45,12 +46,14 @@ class Arrival:
     """A message's claim: the event with this id stands at this position of this log.
 
     Attributes:
-        event_id: None when the claim comes from the log itself (sweeper).
+        type: ``dossier.accepted`` with its ``schema``; the log must agree with all of it.
     """
 
     position: int
-    event_id: UUID | None = None
-    log_id: int | None = None
+    event_id: UUID
+    log_id: int
+    type: str
+    schema: int
 
 
 class ReactorRunner:
@@ -67,8 +70,9 @@ class ReactorRunner:
     def run(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """Handle ``arrivals`` in order; the answers are in the same order.
 
-        HANDLED, REFUSED and IGNORED may be acknowledged, DEAD belongs in the dead-letter queue,
-        FAILED is to be tried again (``FAILURES_MAX`` times, then it becomes DEAD).
+        HANDLED, REFUSED and IGNORED may be acknowledged, FORGED (the log knows no such event) and
+        DEAD belong in the dead-letter queue, FAILED is to be tried again (``FAILURES_MAX`` times,
+        then it becomes DEAD).
 
         Raises:
             Unavailable: a dependency is down; nothing of the batch is to be acknowledged, and
@@ -105,15 +109,13 @@ class ReactorRunner:
         return self._failures.get(position, 0)
 
     def _arrived(self, arrival: Arrival, event: RecordedEvent | None) -> Outcome:
-        forged = event is None or (
-            (arrival.event_id is not None and arrival.event_id != event.event_id)
-            or (arrival.log_id is not None and arrival.log_id != event.log_id)
-        )
-        if event is None or forged:
+        wrong = _differences(arrival, event)
+        if event is None or wrong:
             _LOG.error(
-                "message_without_event", reactor=self.reactor.name, position=arrival.position
-            )
-            return Outcome.DEAD
+                "message_without_event", reactor=self.reactor.name, position=arrival.position,
+                differs=wrong,
+            )  # fmt: skip
+            return Outcome.FORGED
         return self.handle(event)
 
     def _settle(self, event: RecordedEvent) -> Outcome:
@@ -181,6 +183,14 @@ class ReactorRunner:
             conflict=isinstance(error, Conflict),
         )  # fmt: skip
         return Outcome.DEAD if count >= FAILURES_MAX else Outcome.FAILED
+
+
+def _differences(arrival: Arrival, event: RecordedEvent | None) -> list[str]:
+    """Return in which points the claim and the log disagree."""
+    if event is None:
+        return ["position"]
+    names = ("log_id", "event_id", "type", "schema")
+    return [name for name in names if getattr(arrival, name) != getattr(event, name)]
 
 
 def _problem(refusal: str) -> Problem:

@@ -35,12 +35,16 @@ from services.common.messaging.reactor_runner import (  # noqa: E402
 from services.common.messaging.sweeper import Sweeper  # noqa: E402
 from services.common.runtime import Runtime  # noqa: E402
 from services.common.telemetry.health import HEARTBEAT_EVERY_S  # noqa: E402
+from services.common.telemetry.logs import get_logger  # noqa: E402
 
 assert psycopg.waiting.wait is psycopg.waiting.wait_select, "psycopg would block the hub"
 
 RUNTIME: Final = "motcua_runtime"
 REACTORS: Final = "motcua_reactors"
 APPLICATION: Final = "motcua_application"
+DRAIN_S: Final = 12.0
+CLOSE_S: Final = 3.0
+_LOG = get_logger(__name__)
 
 
 class _Work:
@@ -128,7 +132,7 @@ class ConsumeEntrypoint(Entrypoint):
         self.container.spawn_managed_thread(self._run, f"consume {self._reactor}")
 
     def stop(self) -> None:
-        """Return once everything begun is durable and acknowledged."""
+        """Return once everything begun is durable and acknowledged; ``run_service`` bounds it."""
         self._consumer.stop()
         self._finished.wait()
 
@@ -160,7 +164,10 @@ def run_service(
     application: object = None,
     background: Sequence[Callable[[Callable[[], bool]], None]] = (),
 ) -> int:
-    """Run a Nameko service until SIGTERM or SIGINT; returns the exit code.
+    """Run a Nameko service until SIGTERM or SIGINT.
+
+    Returns the exit code: 0, or 1 when what is under way did not end within ``DRAIN_S``. Then it is
+    not acknowledged, and the broker delivers it again.
 
     Args:
         service: class with ``name`` and ``@consume`` methods.
@@ -187,10 +194,20 @@ def run_service(
     try:
         stopped.wait()
         runtime.health.register("draining", lambda: False)
-        container.stop()
+        return _drain(container)
     finally:
         heart.kill()
-        runtime.close()
+        with eventlet.Timeout(CLOSE_S, exception=False):
+            runtime.close()
+
+
+def _drain(container: ServiceContainer) -> int:
+    try:
+        with eventlet.Timeout(DRAIN_S):
+            container.stop()
+    except eventlet.Timeout:
+        _LOG.error("drain_unfinished", seconds=DRAIN_S)
+        return 1
     return 0
 
 

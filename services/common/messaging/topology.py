@@ -6,6 +6,7 @@ comes back by itself. What was lost with it comes from the log, through the swee
 """
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -85,8 +86,39 @@ def queues() -> tuple[Queue, ...]:
     return tuple(Queue(name=name, types=types) for name, types in BINDINGS.items())
 
 
+def permissions(service: str) -> dict[str, str]:
+    """Return what the broker login of ``relay`` or of a service may do, as RabbitMQ takes it.
+
+    Only the relay publishes events. A service owns the queues that bear its name: it declares,
+    binds and reads them, and what it cannot handle goes to its dead-letter queues, which it cannot
+    read. A login without queues may do nothing.
+    """
+    if service == "relay":
+        return {
+            "configure": _pattern(EVENTS, UNROUTED, DEAD),
+            "write": _pattern(EVENTS, UNROUTED),
+            "read": _pattern(EVENTS, UNROUTED),
+        }
+    own = [queue for queue in queues() if queue.name.partition(".")[0] == service]
+    if not own:
+        return dict.fromkeys(("configure", "write", "read"), "^$")
+    names = [name for queue in own for name in (queue.name, queue.dead_letter_queue)]
+    return {
+        "configure": _pattern(*names),
+        "write": _pattern(*names, DEAD),
+        "read": _pattern(*(queue.name for queue in own), EVENTS, DEAD),
+    }
+
+
+def _pattern(*names: str) -> str:
+    return f"^({'|'.join(re.escape(name) for name in names)})$"
+
+
 def ensure_exchanges(channel: BlockingChannel) -> None:
-    """Declare the exchanges and the queue of unrouted events; changes nothing that is right."""
+    """Declare the exchanges and the queue of unrouted events; changes nothing that is right.
+
+    Only the relay may; it does so whenever it connects and every 60 s.
+    """
     channel.exchange_declare(UNROUTED, "fanout", durable=True)
     channel.exchange_declare(
         EVENTS, "topic", durable=True, arguments={"alternate-exchange": UNROUTED}
@@ -97,8 +129,10 @@ def ensure_exchanges(channel: BlockingChannel) -> None:
 
 
 def ensure_queue(channel: BlockingChannel, queue: Queue) -> None:
-    """Declare ``queue``, its dead-letter queue and all bindings; repairs what was deleted."""
-    ensure_exchanges(channel)
+    """Declare ``queue``, its dead-letter queue and all bindings; repairs what was deleted.
+
+    The exchanges must exist: they are the relay's.
+    """
     channel.queue_declare(queue.dead_letter_queue, durable=True, arguments=dead_letter_arguments())
     channel.queue_bind(queue.dead_letter_queue, DEAD, queue.dead_letter_queue)
     channel.queue_declare(queue.name, durable=True, arguments=queue.arguments)

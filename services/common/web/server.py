@@ -14,7 +14,6 @@ from typing import Any, Final
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
-from services.common.errors import Unavailable
 from services.common.runtime import Runtime
 
 GRACE_S: Final = 15
@@ -54,7 +53,6 @@ class _Server(BaseApplication):
         self._site = self._make_site()
         runtime = self._site.runtime
         runtime.open()
-        runtime.health.register("database", _database_check(runtime))
         _beat_always(runtime)
         return self._site.app
 
@@ -99,17 +97,6 @@ def serve(
         }
     _Server(make_site, settings).run()
     return 0
-
-
-def _database_check(runtime: Runtime) -> Callable[[], bool]:
-    def ready() -> bool:
-        try:
-            runtime.log.ready()
-        except Unavailable:
-            return False
-        return True
-
-    return ready
 
 
 def _beat_always(runtime: Runtime) -> None:
