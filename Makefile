@@ -28,7 +28,7 @@ down: setup ## stop everything that `make up` started
 	@touch $@
 
 ##@ Check
-.PHONY: check lint types imports test test-unit test-long crash bench
+.PHONY: check lint types imports test test-unit test-long crash mutants bench
 check: lint types imports ## everything that reads the code without running it
 
 lint: setup ## style, spelling, house rules
@@ -54,6 +54,9 @@ test-long: setup ## minutes of faults and load
 
 crash: setup ## kill everything under load, seeded (SEED=); report in build/crash.json
 	$(BIN)/python -m infra.crash
+
+mutants: setup ## plant known faults one by one; a named test must notice each
+	$(RUN) $(BIN)/python -m tests.mutants
 
 bench: setup ## measure against peers on one server; build/bench/*.json
 	$(RUN) $(BIN)/python -m tests.load.bench

@@ -4,9 +4,10 @@
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.common.clock import SystemClock
-from services.common.errors import Refused
+from services.common.errors import Malformed, Refused
 from services.common.eventlog.memory import MemoryKeys, MemoryLog
 from services.common.eventlog.recording import Cause, Change, Fact, Recorder
 from services.kiosk_sync import protocol
@@ -119,6 +120,17 @@ def test_a_grant_travels_from_the_log_to_the_open_door(tmp_path: Path) -> None:
         "kiosk.release_authorised",
         "kiosk.result_released",
     ]
+
+
+def test_a_journal_of_another_hand_is_refused(tmp_path: Path) -> None:
+    """What another key signed is not taken, and nothing of it is kept."""
+    hands, centre = machine_in(tmp_path), NearCentre()
+    hands.deposit(application())
+    forger = Uploader(hands.machine.store, centre, Ed25519PrivateKey.generate())
+    assert forger.step() == SENT  # the greeting is not signed
+    with pytest.raises(Malformed, match=r"header\.sig"):
+        forger.step()
+    assert centre.journals.position(SERIAL, EPOCH).next_seq == 1
 
 
 def test_two_machines_with_one_identity_are_found(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, cast
 
+import psycopg
 import pytest
 
 from services.common.errors import MotCuaError, Unavailable
@@ -71,6 +72,18 @@ def test_closing_answers_what_is_queued(database: Database) -> None:
     positions = sorted(answer.first_position for answer in answers)
     assert positions == list(range(before + 1, before + 201))
     log.close()
+
+
+def test_time_never_falls(database: Database, log: PostgresLog) -> None:
+    """A clock that goes back does not take the log's time with it."""
+    log.append(request((fresh(), 0, 1)))
+    ahead = 9_000_000_000_000_000
+    with psycopg.connect(database.owner_url, autocommit=True) as owner:
+        (before,) = owner.execute("select recorded_at from eventlog.log_head").fetchone() or (0,)
+        owner.execute("update eventlog.log_head set recorded_at = %s", (ahead,))
+        first = log.append(request((fresh(), 0, 1))).first_position
+        owner.execute("update eventlog.log_head set recorded_at = %s", (before,))
+    assert [event.recorded_at_us for event in log.read_positions([first])] == [ahead]
 
 
 def test_appends_are_measured(log: PostgresLog) -> None:

@@ -72,8 +72,8 @@ def test_ciphertext_and_stub() -> None:
 )
 def test_ciphertext_stays_in_its_place(field: str, schema: int, event: UUID) -> None:
     """A ciphertext moved to another field, schema or event does not open."""
-    commitment = personal.key_commitment(KEY.secret)
-    sealed = personal.Sealed(KEY.key_id, bytes.fromhex(BLOB), commitment)
+    sealed = personal.seal(CONTACT, KEY, event_id=EVENT, field="contact", schema=1)
+    assert personal.open_sealed(sealed, KEY, event_id=EVENT, field="contact", schema=1) == CONTACT
     with pytest.raises(personal.CannotOpenError):
         personal.open_sealed(sealed, KEY, event_id=event, field=field, schema=schema)
 

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The planted faults. ``tests/architecture/test_mutants.py`` keeps the table from rotting."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One fault.
+
+    Attributes:
+        name: what is broken.
+        file: where.
+        old: text that stands there exactly once.
+        new: what it becomes.
+        caught_by: pytest node ids; at least one of their tests must fail.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    caught_by: tuple[str, ...]
+
+
+_CONFORMANCE: Final = "tests/contract/eventlog/test_conformance.py"
+_GOLDEN: Final = "tests/unit/common/test_golden.py"
+_APPEND: Final = "services/common/eventlog/sql/0002_append.sql"
+_PAYMENT: Final = "tests/unit/payment/test_domain.py"
+_FLOWS: Final = "tests/unit/kiosk_sync/edge/test_flows.py"
+
+MUTANTS: Final = (
+    Mutant(
+        "the expected version is not looked at", _APPEND,
+        "AND s.expected > 0 AND h.version = s.expected;", "AND s.expected > 0;",
+        (f"{_CONFORMANCE}::test_expected_version_is_exact",),
+    ),
+    Mutant(
+        "a used key answers any request", _APPEND,
+        "k.digest = u.digest AS same", "k.digest IS NOT NULL OR NULL AS same",
+        (f"{_CONFORMANCE}::test_key_with_another_digest_is_refused",),
+    ),
+    Mutant(
+        "the handled row is dropped", _APPEND,
+        "FROM unnest(hd_reactor, hd_pos) AS h(reactor, pos)",
+        "FROM unnest(hd_reactor, hd_pos) AS h(reactor, pos) WHERE false",
+        (f"{_CONFORMANCE}::test_inbox_finds_what_is_not_handled",),
+    ),
+    Mutant(
+        "recorded_at follows a clock that went back", _APPEND,
+        "recorded_at = greatest(\n                recorded_at, (extract(epoch FROM"
+        " clock_timestamp()) * 1000000)::bigint)",
+        "recorded_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+        ("tests/integration/common/test_writer.py::test_time_never_falls",),
+    ),
+    Mutant(
+        "a service writes another's category", _APPEND,
+        "WHERE w.category = split_part(s.stream, '-', 1) AND w.writer = session_user)\n    ) THEN",
+        "WHERE w.category = split_part(s.stream, '-', 1))\n    ) THEN",
+        (f"{_CONFORMANCE}::test_foreign_category_is_refused",),
+    ),
+    Mutant(
+        "done_through moves past what nobody handled",
+        "services/common/eventlog/sql/0003_inbox.sql",
+        "SELECT e.pos - 1 INTO goal", "SELECT e.pos INTO goal",
+        (f"{_CONFORMANCE}::test_inbox_finds_what_is_not_handled",),
+    ),
+    Mutant(
+        "a neighbour's conflict fails the whole batch", "services/common/eventlog/writer.py",
+        "            if answer is not None:\n                waiting.answer(answer)",
+        "            if any(answers):\n                waiting.answer(next(filter(None, answers)))",
+        (f"{_CONFORMANCE}::test_neighbours_of_a_conflict_are_not_failed",),
+    ),
+    Mutant(
+        "a spoilt request fails its neighbours", "services/common/eventlog/writer.py",
+        "        if len(batch) == 1:\n            batch[0].answer(_refusal(error))\n            return",
+        "        if batch:\n            for one in batch:\n                one.answer(_refusal(error))"
+        "\n            return",
+        ("tests/integration/common/test_writer.py::test_a_spoilt_request_fails_alone",),
+    ),
+    Mutant(
+        "the content hash leaves the subject out", "services/common/eventlog/record.py",
+        "b',\"subject\":', canonical_text(event.subject),", "b',\"subject\":', b\"null\",",
+        (f"{_GOLDEN}::test_content_and_leaf",),
+    ),
+    Mutant(
+        "a nonce is used again", "services/common/personal.py",
+        "nonce = os.urandom(NONCE_BYTES)\n    return seal_with_nonce",
+        "nonce = bytes(NONCE_BYTES)\n    return seal_with_nonce",
+        (f"{_GOLDEN}::test_nonces_are_never_used_twice",),
+    ),
+    Mutant(
+        "ciphertext is not bound to its event", "services/common/personal.py",
+        "return _AAD_LABEL + event_id.bytes + len(name)", "return _AAD_LABEL + len(name)",
+        (f"{_GOLDEN}::test_ciphertext_stays_in_its_place",),
+    ),
+    Mutant(
+        "the relay's checkpoint runs ahead of the confirms",
+        "services/common/messaging/confirms.py",
+        "        self.sent = position\n", "        self.sent = self.settled = position\n",
+        ("tests/unit/common/messaging/test_confirms.py",),
+    ),
+    Mutant(
+        "the ledger books one side only", "services/payment/domain/ledger.py",
+        "        self.accounts[credit] -= amount", "        self.accounts[credit] -= 0",
+        (f"{_PAYMENT}::test_any_order_settles_once_and_sums_to_nought",),
+    ),
+    Mutant(
+        "a payment settles twice", "services/payment/domain/payment.py",
+        "not after.settled and after.paid", "after.paid",
+        (f"{_PAYMENT}::test_any_order_settles_once_and_sums_to_nought",),
+    ),
+    Mutant(
+        "anybody signs for the bank", "services/payment/adapters/payos.py",
+        'return hmac.compare_digest(expected, signature.encode("utf-8", "replace"))',
+        "return bool(expected and signature)",
+        (f"{_PAYMENT}::test_payos_one_changed_field_is_refused",),
+    ),
+    Mutant(
+        "the write-back is recorded before it is acknowledged",
+        "services/intake/application/reactions.py",
+        "reference = one_stop.progress(known.code, status=RETURNED, at=event.occurred_at)",
+        'reference = "assumed"',
+        ("tests/unit/intake/test_reactions.py::test_the_whole_way",),
+    ),
+    Mutant(
+        "a result leaves its cell a second time", "services/kiosk_sync/edge/agent/release.py",
+        "        if grant.state == RELEASED:\n            raise", "        if not grant.state:\n"
+        "            raise",
+        (f"{_FLOWS}::test_the_right_code_opens_the_cell_once",),
+    ),
+    Mutant(
+        "wrong codes are not counted", "services/kiosk_sync/edge/agent/release.py",
+        'left = grant.tries_left - (reason == "wrong_code")', "left = grant.tries_left",
+        (f"{_FLOWS}::test_five_wrong_codes_lock_the_grant",),
+    ),
+    Mutant(
+        "the machine does not wait for its disk", "services/kiosk_sync/edge/store/store.py",
+        'synchronous: str = "FULL"', 'synchronous: str = "NORMAL"',
+        ("tests/simulation/test_power_cut.py::test_no_acknowledged_record_is_lost",),
+    ),
+    Mutant(
+        "the centre does not see a fork", "services/kiosk_sync/application/upload.py",
+        "            if held is not None and held != record.hash(upload.serial, upload.epoch):",
+        "            if held is None and not record.prev:",
+        ("tests/simulation/test_machine_and_centre.py",),
+    ),
+    Mutant(
+        "unsigned journals are taken", "services/kiosk_sync/application/upload.py",
+        "if not protocol.verify_batch(upload, bytes.fromhex(machine.sign_key)):",
+        "if not upload.records:",
+        ("tests/simulation/test_machine_and_centre.py::test_a_journal_of_another_hand_is_refused",),
+    ),
+)  # fmt: skip
