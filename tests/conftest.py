@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.broker import Broker, fresh_broker
 from tests.support.database import Database, fresh_database
 
 
@@ -32,6 +33,13 @@ def database(server_url: str) -> Iterator[Database]:
     """A fresh migrated database for the module."""
     with fresh_database(server_url) as database:
         yield database
+
+
+@pytest.fixture
+def broker(amqp_url: str, management_url: str) -> Iterator[Broker]:
+    """A fresh virtual host without exchanges or queues."""
+    with fresh_broker(amqp_url, management_url) as broker:
+        yield broker
 
 
 def _given(name: str) -> str:

@@ -5,8 +5,10 @@ Used by Nameko and web processes alike; imports neither Nameko nor eventlet.
 """
 
 import contextlib
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from psycopg_pool import ConnectionPool
 
@@ -17,6 +19,9 @@ from services.common.eventlog.postgres import PostgresKeys, PostgresLog
 from services.common.eventlog.recording import Recorder
 from services.common.telemetry.health import Health, HealthServer
 from services.common.telemetry.logs import configure_logs
+
+ASK_EVERY_S: Final = 1.0
+ANSWERED_WITHIN_S: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +93,14 @@ class Runtime:
             name=f"{config.service} read models", check=ConnectionPool.check_connection,
         )  # fmt: skip
         self._server: HealthServer | None = None
+        self._closing = threading.Event()
+        self._database_s: float | None = None
         self.health.register("database", self.database_ready)
 
     def database_ready(self) -> bool:
-        """Say whether the log's database answers and has the schema this release needs."""
-        try:
-            self.log.ready()
-        except Unavailable:
-            return False
-        return True
+        """Say whether the log's database answered lately and has the schema of this release."""
+        answered_s = self._database_s
+        return answered_s is not None and self.clock.monotonic_s() - answered_s < ANSWERED_WITHIN_S
 
     def open(self, *, serve_health: bool = True) -> None:
         """Set up logs and health; the pool connects in the background.
@@ -106,12 +110,23 @@ class Runtime:
         """
         configure_logs(self.config.service, self.config.log_format)
         self.read_models.open(wait=False)
+        self._closing.clear()
+        threading.Thread(target=self._ask_database, name="database-check", daemon=True).start()
         if serve_health:
             self._server = HealthServer(self.health, self.config.metrics_port)
             self._server.start()
 
+    def _ask_database(self) -> None:
+        # Here and not in the probe: a probe must not wait for a database that is down.
+        while not self._closing.is_set():
+            with contextlib.suppress(Unavailable):
+                self.log.ready()
+                self._database_s = self.clock.monotonic_s()
+            self._closing.wait(ASK_EVERY_S)
+
     def close(self) -> None:
         """Answer what is under way, then close everything; safe to call twice."""
+        self._closing.set()
         if self._server is not None:
             self._server.stop()
             self._server = None

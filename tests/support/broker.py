@@ -57,10 +57,18 @@ class Broker:
         self, exchange: str, key: str, body: bytes, *, content_type: str | None = CONTENT_TYPE
     ) -> None:
         """Publish as anybody could; returns once the broker has it."""
-        properties = pika.BasicProperties(content_type=content_type, delivery_mode=2)
         with self.channel() as channel:
             channel.confirm_delivery()
-            channel.basic_publish(exchange, key, body, properties)
+            self.send(channel, exchange, key, body, content_type=content_type)
+
+    @staticmethod
+    def send(
+        channel: BlockingChannel, exchange: str, key: str, body: bytes,
+        *, content_type: str | None = CONTENT_TYPE,
+    ) -> None:  # fmt: skip
+        """Publish one message on ``channel``."""
+        properties = pika.BasicProperties(content_type=content_type, delivery_mode=2)
+        channel.basic_publish(exchange, key, body, properties)
 
     def take(self, queue: str) -> list[bytes]:
         """Take everything out of ``queue``."""

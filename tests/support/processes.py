@@ -99,3 +99,22 @@ def relay(database: Database, amqp_url: str, log: Path, database_url: str | None
         "MOTCUA_AMQP_URL": amqp_url,
     }
     return Process("services.common.relay", environ, log)
+
+
+def echo(
+    database: Database, amqp_url: str, log: Path, *, module: str = "tests.support.echo_service",
+    database_url: str | None = None, **more: str,
+) -> Process:  # fmt: skip
+    """Start a Nameko process with the echo reactor."""
+    environ = {
+        "MOTCUA_LOG_ID": str(LOG_ID),
+        "MOTCUA_DATABASE_URL": database_url or database.url_for("motcua_payment"),
+        "MOTCUA_KEYS_DATABASE_URL": database.keys_url_for("motcua_payment"),
+        "MOTCUA_AMQP_URL": amqp_url,
+        **more,
+    }
+    for name in ("SERVICE_KEY", "KEK"):
+        secret = log.with_name(f"{log.stem}-{name.lower()}")
+        secret.write_text(bytes(range(1, 33)).hex())
+        environ[f"MOTCUA_{name}_FILE"] = str(secret)
+    return Process(module, environ, log)
