@@ -92,7 +92,10 @@ class Projector:
         """Return SHA-256 over all rows of all tables in a fixed order."""
         digest = hashlib.sha256()
         for table in self._projection.tables:
-            query = sql.SQL('SELECT to_jsonb(t)::text AS row FROM {} AS t ORDER BY row COLLATE "C"')
+            query = sql.SQL(
+                "SELECT line FROM (SELECT to_jsonb(t)::text AS line FROM {} AS t) AS l"
+                ' ORDER BY line COLLATE "C"'
+            )
             for (row,) in connection.execute(query.format(sql.Identifier(self._schema, table))):
                 digest.update(row.encode() + b"\n")
         return digest.hexdigest()
