@@ -28,10 +28,11 @@ down: setup ## stop everything that `make up` started
 	@touch $@
 
 ##@ Check
-.PHONY: check lint types imports test test-unit test-long crash mutants bench
+.PHONY: check lint types imports test test-unit test-long crash mutants k8s bench
 check: lint types imports ## everything that reads the code without running it
 
 lint: setup ## style, spelling, house rules
+	$(BIN)/yamllint -s k8s infra/compose.yaml
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell services infra tests docs README.md
@@ -54,6 +55,11 @@ test-long: setup ## minutes of faults and load
 
 crash: setup ## kill everything under load, seeded (SEED=); report in build/crash.json
 	$(BIN)/python -m infra.crash
+
+k8s: setup ## render every overlay to build/k8s and check it, without a cluster
+	$(BIN)/python -m tests.manifests.render
+	$(BIN)/yamllint -s k8s infra/compose.yaml
+	$(BIN)/pytest tests/manifests
 
 mutants: setup ## plant known faults one by one; a named test must notice each
 	$(RUN) $(BIN)/python -m tests.mutants

@@ -12,12 +12,13 @@ from infra.local.system import (
     answers,
     free_port,
     give_to,
-    install,
     run_as,
     wait_until,
 )
 
 USER: Final = "postgres"
+PACKAGE: Final = "postgresql"
+_HOME: Final = Path("/usr/lib/postgresql")
 _CONF: Final = """
 listen_addresses = '127.0.0.1'
 port = {port}
@@ -111,16 +112,18 @@ class PostgresServer:
 
 
 def binaries() -> Path:
-    """Return the folder with the newest server's programs, installing it where that is allowed."""
+    """Return the folder with the newest server's programs; raises MissingError without one."""
     found = _newest()
     if found is None:
-        install(("postgresql",))
-        found = _newest()
-    if found is None:
-        raise MissingError("Debian's package postgresql has no initdb under /usr/lib/postgresql")
+        raise MissingError(f"there is no initdb under {_HOME}; install Debian's {PACKAGE}")
     return found
 
 
+def is_installed() -> bool:
+    """Say whether a server's programs are on this machine."""
+    return _newest() is not None
+
+
 def _newest() -> Path | None:
-    folders = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    folders = [path.parent for path in _HOME.glob("*/bin/initdb")]
     return max(folders, key=lambda path: int(path.parent.name), default=None)

@@ -18,13 +18,13 @@ from infra.local.system import (
     answers,
     free_port,
     give_to,
-    install,
     run_as,
     wait_until,
 )
 
 USER: Final = "rabbitmq"
 ADMIN: Final = "motcua_admin"
+PACKAGE: Final = "rabbitmq-server"
 _PROGRAM: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _CONF: Final = """
 listeners.tcp.1 = 127.0.0.1:{port}
@@ -76,8 +76,6 @@ class RabbitServer:
 
     def start(self, timeout_s: float = 120.0) -> None:
         """Start and wait until the management API answers."""
-        if not _PROGRAM.exists():
-            install(("rabbitmq-server",))
         self._prepare()
         log = (self.folder / "node.out").open("ab")
         self._process = subprocess.Popen(
@@ -184,3 +182,8 @@ class RabbitServer:
 
     def _basic(self) -> str:
         return "Basic " + b64encode(f"{ADMIN}:{self.password}".encode()).decode()
+
+
+def is_installed() -> bool:
+    """Say whether the server's program is on this machine."""
+    return _PROGRAM.exists()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where PostgreSQL and RabbitMQ come from: given URIs, or private instances on this machine."""
+"""Where PostgreSQL and RabbitMQ come from: given URIs, private instances, or Docker Compose."""
 
 import os
 import secrets
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from infra.local import postgres, rabbitmq
+from infra.local.compose import ComposeServers, compose_works
 from infra.local.postgres import USER as POSTGRES_USER
 from infra.local.postgres import PostgresServer
 from infra.local.rabbitmq import RabbitServer
-from infra.local.system import can_enter
+from infra.local.system import MissingError, can_enter, install
 
 LOCAL = Path(".local")
 
@@ -46,6 +48,7 @@ class Servers:
         self.folder: Path | None = None
         self.postgres: PostgresServer | None = None
         self.rabbit: RabbitServer | None = None
+        self.compose: ComposeServers | None = None
 
     def __enter__(self) -> Addresses:
         """Start what is not given and return where it is."""
@@ -70,6 +73,8 @@ class Servers:
             self.rabbit.stop()
         if self.postgres is not None:
             self.postgres.stop("immediate")
+        if self.compose is not None:
+            self.compose.stop()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -77,6 +82,12 @@ class Servers:
         given = self._given()
         if given is not None:
             return given
+        try:
+            install_missing()
+        except MissingError:
+            if not compose_works():
+                raise
+            return self._composed()
         self.folder = data_folder(self._name)
         self.postgres = PostgresServer(self.folder / "postgres", secrets.token_hex(16))
         self.rabbit = RabbitServer(self.folder / "rabbitmq", secrets.token_hex(16))
@@ -85,6 +96,10 @@ class Servers:
                 started.result()
         return Addresses(self.postgres.url, self.rabbit.url, self.rabbit.management_url)
 
+    def _composed(self) -> Addresses:
+        self.compose = ComposeServers(f"motcua-{self._name}-{secrets.token_hex(4)}")
+        return Addresses(*self.compose.start())
+
     def _given(self) -> Addresses | None:
         database = self._environ.get("MOTCUA_DATABASE_URL")
         amqp = self._environ.get("MOTCUA_AMQP_URL")
@@ -92,6 +107,20 @@ class Servers:
         if database and amqp and management:
             return Addresses(database, amqp, management)
         return None
+
+
+def install_missing() -> None:
+    """Install what is missing in one go, before anything needs the packages' users.
+
+    Raises:
+        MissingError: not on this machine, and not to be installed.
+    """
+    servers = (postgres, rabbitmq)
+    missing = tuple(server.PACKAGE for server in servers if not server.is_installed())
+    if missing:
+        install(missing)
+    if still := [server.PACKAGE for server in servers if not server.is_installed()]:
+        raise MissingError(f"installed, but the server's programs are not there: {still}")
 
 
 def data_folder(name: str) -> Path:
