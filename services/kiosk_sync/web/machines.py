@@ -10,10 +10,10 @@ from typing import Any
 
 from flask import Response, json, request
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import Schema, fields, validate
 
 from services.common.errors import Malformed, Problem, Refused
+from services.common.web.app import StrictBlueprint
 from services.common.web.problems import problem
 from services.kiosk_sync import protocol
 from services.kiosk_sync.application import queries
@@ -67,9 +67,9 @@ def _locked(error: Refused) -> Response:
     return problem(423, error.code, error.en, error.vi, found)
 
 
-def journal_routes(service: KioskSync) -> Blueprint:
+def journal_routes(service: KioskSync) -> StrictBlueprint:
     """Return the routes of the upload process."""
-    blueprint = Blueprint("machines", __name__, url_prefix="/kiosk/v1")
+    blueprint = StrictBlueprint("machines", __name__, url_prefix="/kiosk/v1")
     blueprint.register_error_handler(Refused, _locked)
 
     @blueprint.route("/hello")
@@ -112,9 +112,9 @@ def journal_routes(service: KioskSync) -> Blueprint:
     return blueprint
 
 
-def order_routes(service: KioskSync) -> Blueprint:
+def order_routes(service: KioskSync) -> StrictBlueprint:
     """Return the routes of the downlink process (long polls)."""
-    blueprint = Blueprint("orders", __name__, url_prefix="/kiosk/v1")
+    blueprint = StrictBlueprint("orders", __name__, url_prefix="/kiosk/v1")
     blueprint.register_error_handler(Refused, _locked)
 
     @blueprint.route("/downlink")

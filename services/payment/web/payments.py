@@ -5,11 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from flask.views import MethodView
-from flask_smorest import Blueprint
-from marshmallow import EXCLUDE, Schema, fields, validate
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 from werkzeug.exceptions import Unauthorized
 
-from services.common.web.app import correlation_id
+from services.common.web.app import StrictBlueprint, correlation_id
 from services.common.web.auth import officials_only
 from services.payment.adapters import payos
 from services.payment.application import queries
@@ -48,9 +47,9 @@ class LimitSchema(Schema):
     limit = fields.Integer(load_default=50, validate=validate.Range(1, 500))
 
 
-def routes(service: PaymentService) -> Blueprint:
+def routes(service: PaymentService) -> StrictBlueprint:
     """Return the routes of the web process."""
-    blueprint = Blueprint("payment", __name__, url_prefix="/payment/v1")
+    blueprint = StrictBlueprint("payment", __name__, url_prefix="/payment/v1")
     runtime = service.runtime
 
     @blueprint.route("/callbacks/payos")
@@ -108,12 +107,13 @@ def routes(service: PaymentService) -> Blueprint:
 
 def flat(data: dict[str, Any]) -> dict[str, payos.Value]:
     """Return ``data`` if it holds plain values only; payOS signs nothing else."""
-    Schema.from_dict(
-        {name: fields.Raw(allow_none=True, validate=_is_plain) for name in data}
-    )().load(data)
+    Schema.from_dict({name: fields.Raw(allow_none=True, validate=_plain) for name in data})().load(
+        data
+    )
     return data
 
 
-def _is_plain(value: object) -> bool:
+def _plain(value: object) -> None:
     whole = isinstance(value, int) and abs(value) < 2**53
-    return value is None or isinstance(value, str) or whole
+    if not (value is None or isinstance(value, str) or whole):
+        raise ValidationError("must be a text, a whole number, a boolean or null")
