@@ -19,14 +19,18 @@ from tests.support.waiting import wait_until
 class Process:
     """One process with a metrics port; its standard error goes to ``log``."""
 
-    def __init__(self, module: str, environ: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, module: str, environ: dict[str, str], log: Path, words: tuple[str, ...] = ()
+    ) -> None:
         self.port = free_port()
         self.log = log
         own = {**environ, "MOTCUA_METRICS_PORT": str(self.port), "MOTCUA_LOG_FORMAT": "json"}
         base = {name: value for name, value in os.environ.items() if "MOTCUA" not in name}
         with log.open("ab") as file:
             self._child = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", module], env={**base, **own}, stderr=file
+                [sys.executable, "-W", "ignore", "-m", module, *words],
+                env={**base, **own},
+                stderr=file,
             )
 
     @property

@@ -38,6 +38,14 @@ class PositionSchema(Schema):
     head = fields.String(required=True)
 
 
+class GapSchema(Schema):
+    """Records before the upload's first are missing: where the centre stands."""
+
+    error = fields.String(required=True)
+    next = fields.Integer(required=True)
+    head = fields.String(required=True)
+
+
 class OrdersQuerySchema(Schema):
     """Orders after a number, waiting for the first one."""
 
@@ -86,6 +94,7 @@ def journal_routes(service: KioskSync) -> StrictBlueprint:
     @blueprint.route("/events")
     class Events(MethodView):
         @blueprint.response(200, PositionSchema)
+        @blueprint.alt_response(409, schema=GapSchema)
         def post(self) -> Any:
             """Take a signed run of journal records (gzip, canonical JSON lines)."""
             try:
