@@ -8,7 +8,7 @@ started by ``submit`` and awaited while heartbeats go on.
 
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 import pika
@@ -25,11 +25,40 @@ from services.common.telemetry.logs import get_logger
 
 PREFETCH: Final = 100
 LISTED_MAX: Final = 20
+ANSWER_S: Final = 5.0
 CHECK_EVERY_S: Final = 60.0
 PAUSE_FIRST_S: Final = 0.1
 PAUSE_LAST_S: Final = 30.0
 _REASONS: Final = {Outcome.DEAD: "failed", Outcome.FORGED: "forged"}
 _LOG = get_logger(__name__)
+
+
+class UnansweredError(AMQPError):
+    """The broker is alive and does not answer a request."""
+
+
+@contextlib.contextmanager
+def _bounded(connection: pika.BlockingConnection) -> Iterator[None]:
+    """Give the broker ``ANSWER_S`` to answer what the block asks.
+
+    A broker that recovers its queues answers heartbeats and leaves a declaration without an answer
+    for more than a minute; pika would wait as long, and nothing would be consumed.
+    """
+
+    def give_up() -> None:
+        raise UnansweredError
+
+    if not connection.is_open:
+        # Its loop is gone with it, and whatever the block asks is refused at once.
+        yield
+        return
+    loop = connection._impl.ioloop  # noqa: SLF001 - pika is pinned; it has no time-out for requests
+    timer = loop.call_later(ANSWER_S, give_up)
+    try:
+        yield
+    finally:
+        if connection.is_open:
+            loop.remove_timeout(timer)
 
 
 class Work(Protocol):
@@ -101,15 +130,16 @@ class Consumer:
         connection = pika.BlockingConnection(parameters)
         self._waiting.clear()
         try:
-            channel = connection.channel()
-            self._check(connection)
-            channel.basic_qos(prefetch_count=PREFETCH)
-            channel.add_on_cancel_callback(lambda _frame: channel.close())
-            tag = channel.basic_consume(self._queue.name, self._received)
+            with _bounded(connection):
+                channel = connection.channel()
+                self._check(connection)
+                channel.basic_qos(prefetch_count=PREFETCH)
+                channel.add_on_cancel_callback(lambda _frame: channel.close())
+                tag = channel.basic_consume(self._queue.name, self._received)
             self._mark(connected=True)
             self._consume(connection, channel, tag)
         finally:
-            with contextlib.suppress(AMQPError, OSError):
+            with contextlib.suppress(AMQPError, OSError), _bounded(connection):
                 connection.close()
 
     def _check(self, connection: pika.BlockingConnection) -> None:
@@ -131,12 +161,14 @@ class Consumer:
                 batch, self._waiting = self._waiting, []
                 self._settle(connection, channel, batch)
             if self._clock.monotonic_s() - checked_s >= CHECK_EVERY_S:
-                self._check(connection)
+                with _bounded(connection):
+                    self._check(connection)
                 checked_s = self._clock.monotonic_s()
         if channel.is_open:
             # What was prefetched but not begun goes back to the queue with the closing channel.
-            channel.basic_cancel(tag)
-            channel.close()
+            with _bounded(connection):
+                channel.basic_cancel(tag)
+                channel.close()
 
     def _received(
         self,
