@@ -138,7 +138,11 @@ class SMPPGateway:
     def _session(self, stopping: Callable[[], bool]) -> None:
         account = self._account
         client = smpplib.client.Client(
-            account.host, account.port, timeout=_SOCKET_TIMEOUT_S, logger_name="smpplib"
+            account.host,
+            account.port,
+            timeout=_SOCKET_TIMEOUT_S,
+            logger_name="smpplib",
+            allow_unknown_opt_params=True,  # SMPP 3.4, 3.3: what we do not know is left aside
         )
         # The library's debug log prints whole messages, numbers and codes included.
         client.logger.setLevel(logging.ERROR)
