@@ -3,11 +3,19 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.broker import Broker, fresh_broker
 from tests.support.database import Database, fresh_database
+
+
+def pytest_configure() -> None:
+    """Keep temporary folders inside the clone, so that a test run leaves nothing elsewhere."""
+    folder = Path(".local/tests").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
 
 
 @pytest.fixture(scope="session")
