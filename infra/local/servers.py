@@ -2,6 +2,7 @@
 """Where PostgreSQL and RabbitMQ come from: given URIs, private instances, or Docker Compose."""
 
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -126,12 +127,14 @@ def install_missing() -> None:
 def data_folder(name: str) -> Path:
     """Return a fresh folder that the servers' users can enter.
 
-    Under ``.local`` of the clone, or, where a service user cannot enter the clone, a private one
-    under the system's variable temporary directory.
+    Under ``.local`` of the clone, or, where a service user cannot enter the clone or its path has
+    blanks or accents (RabbitMQ takes neither), a private one under the system's variable temporary
+    directory.
     """
     LOCAL.mkdir(exist_ok=True)
-    home: Path | None = LOCAL.resolve()
-    if os.geteuid() == 0 and not can_enter(LOCAL.resolve(), POSTGRES_USER):
+    home = LOCAL.resolve()
+    plain = re.fullmatch(r"[A-Za-z0-9._/+-]+", str(home))
+    if not plain or (os.geteuid() == 0 and not can_enter(home, POSTGRES_USER)):
         home = Path("/var/tmp")  # noqa: S108 - private folder below, mode 0711
     folder = Path(tempfile.mkdtemp(prefix=f"motcua-{name}-", dir=home))
     folder.chmod(0o711)

@@ -6,6 +6,7 @@ with SIGTERM. Databases, broker topology, seed and enrolment are prepared before
 """
 
 import json
+import shlex
 import subprocess
 import sys
 import urllib.request
@@ -212,7 +213,7 @@ def supervise(stack: Stack) -> Path:
     for name, (command, environ) in processes(stack).items():
         pairs = ",".join(f'{key}="{value.replace("%", "%%")}"' for key, value in environ.items())
         lines += [
-            f"[program:{name}]", f"command={' '.join(command)}", f"environment={pairs}",
+            f"[program:{name}]", f"command={shlex.join(command).replace('%', '%%')}", f"environment={pairs}",
             f"directory={Path.cwd()}", f"stdout_logfile={logs}/{name}.log", "redirect_stderr=true",
             "stdout_logfile_maxbytes=20MB", "stdout_logfile_backups=1", "autorestart=true",
             "startretries=1000", "startsecs=1", "stopsignal=TERM", "stopwaitsecs=20",
