@@ -212,8 +212,9 @@ def supervise(stack: Stack) -> Path:
     ]  # fmt: skip
     for name, (command, environ) in processes(stack).items():
         pairs = ",".join(f'{key}="{value.replace("%", "%%")}"' for key, value in environ.items())
+        words = shlex.join(command).replace("%", "%%")
         lines += [
-            f"[program:{name}]", f"command={shlex.join(command).replace('%', '%%')}", f"environment={pairs}",
+            f"[program:{name}]", f"command={words}", f"environment={pairs}",
             f"directory={Path.cwd()}", f"stdout_logfile={logs}/{name}.log", "redirect_stderr=true",
             "stdout_logfile_maxbytes=20MB", "stdout_logfile_backups=1", "autorestart=true",
             "startretries=1000", "startsecs=1", "stopsignal=TERM", "stopwaitsecs=20",

@@ -122,6 +122,25 @@ def test_a_grant_travels_from_the_log_to_the_open_door(tmp_path: Path) -> None:
     ]
 
 
+def test_an_enrolment_asked_again_gets_its_first_answer() -> None:
+    """Preparing an installation twice changes nothing; another wish under the same key is refused."""
+    centre, head = NearCentre(), 0
+    for epoch in (1, EPOCH):
+        enrol = EnrolMachine(
+            serial=SERIAL, epoch=epoch, office="H24", tls_fingerprint=PRINT,
+            sign_key=MACHINE_SIGN.public_key().public_bytes_raw().hex(), approved_by="CB02",
+        )  # fmt: skip
+        head = centre.recorder.log.head()
+        answer = order_machine(
+            centre.recorder, SERIAL, enrol, source="test", key=str(epoch), cause=CAUSE
+        )
+        assert answer is not None
+        assert answer.duplicate
+        assert centre.recorder.log.head() == head
+    with pytest.raises(Refused, match="key"):
+        order_machine(centre.recorder, SERIAL, enrol, source="test", key="1", cause=CAUSE)
+
+
 def test_a_journal_of_another_hand_is_refused(tmp_path: Path) -> None:
     """What another key signed is not taken, and nothing of it is kept."""
     hands, centre = machine_in(tmp_path), NearCentre()

@@ -2,8 +2,10 @@
 """Commands on machines: fold the machine's stream, decide, record."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Final
 
+from services.common.canonical import Json
 from services.common.errors import Conflict
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.record import Appended
@@ -32,10 +34,14 @@ def order_machine(
     """Carry out ``command``; None when it changes nothing. Idempotent by (source, key).
 
     Raises:
-        Refused: as ``domain.machine.decide``.
+        Refused: as ``domain.machine.decide``, or ``idempotency_key_reused``.
         Conflict: the stream kept moving for four tries.
         Unavailable: the log is down.
     """
+    asked: Json = [type(command).__name__, serial, asdict(command)]
+    answered = recorder.answered(source=source, key=key, asked=asked)
+    if answered is not None:
+        return answered
     last: Conflict | None = None
     for _ in range(_TRIES):
         machine = machine_of(recorder.log, serial)
@@ -44,7 +50,6 @@ def order_machine(
             return None
         change = Change(stream=f"config-{serial}", expected_version=machine.version, facts=facts)
         try:
-            asked = [type(command).__name__, serial, [str(fact.data) for fact in facts]]
             return recorder.record([change], source=source, key=key, cause=cause, asked=asked)
         except Conflict as conflict:
             last = conflict
