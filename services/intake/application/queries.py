@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What officials ask: one dossier from the log, its timeline, and the work queue."""
+"""What officials ask: one dossier from the log, its timeline, and the work queue.
+
+An office sees its own dossiers; another office's look as if they were not there.
+"""
 
 from dataclasses import asdict
 
@@ -14,23 +17,23 @@ from services.intake.application.facts import dossier_of
 PAGE_MAX = 200
 
 
-def dossier(log: EventLog, identifier: str) -> dict[str, Json]:
-    """Return the dossier as the log has it now; raises Refused ``not_registered``."""
+def dossier(log: EventLog, identifier: str, *, office: str) -> dict[str, Json]:
+    """Return the office's dossier as the log has it now; raises Refused ``not_registered``."""
     found = dossier_of(log, identifier)
-    if not found.status:
+    if not found.status or found.office != office:
         raise _unknown()
     return {**asdict(found), "reported": sorted(found.reported), "dossier": identifier}
 
 
-def timeline(log: EventLog, identifier: str) -> list[dict[str, Json]]:
+def timeline(log: EventLog, identifier: str, *, office: str) -> list[dict[str, Json]]:
     """Return what happened to a dossier over all services, oldest first, without personal data.
 
     Raises:
-        Refused: ``not_registered``: nothing has happened to it.
+        Refused: ``not_registered``: the office has no such dossier.
     """
-    events = log.read_subject(identifier)
-    if not events:
+    if dossier_of(log, identifier).office != office:
         raise _unknown()
+    events = log.read_subject(identifier)
     return [
         {
             "position": event.position,
@@ -44,15 +47,17 @@ def timeline(log: EventLog, identifier: str) -> list[dict[str, Json]]:
     ]
 
 
-def work_queue(pool: ConnectionPool, status: int | None, limit: int) -> list[dict[str, Json]]:
-    """Return dossiers of the read model, oldest first; raises Unavailable."""
+def work_queue(
+    pool: ConnectionPool, *, office: str, status: int | None, limit: int
+) -> list[dict[str, Json]]:
+    """Return the office's dossiers from the read model, oldest first; raises Unavailable."""
     try:
         with pool.connection() as connection:
             rows = connection.execute(
                 "SELECT dossier, status, code, procedure, machine, registered_at"
-                " FROM intake.dossier WHERE %s::int IS NULL OR status = %s"
+                " FROM intake.dossier WHERE office = %s AND (%s::int IS NULL OR status = %s)"
                 " ORDER BY registered_at, dossier LIMIT %s",
-                (status, status, min(limit, PAGE_MAX)),
+                (office, status, status, min(limit, PAGE_MAX)),
             ).fetchall()
     except (psycopg.Error, PoolTimeout) as error:
         raise Unavailable("postgresql", str(error)) from error

@@ -9,15 +9,16 @@ _STATUS = {"dossier.accepted": 2, "dossier.completed": 9, "dossier.returned": 10
 
 
 class DossierProjection:
-    """Status, code, procedure and machine of every dossier."""
+    """Office, status, code, procedure and machine of every dossier."""
 
     name = "intake.dossiers"
-    version = 1
+    version = 2
     tables: tuple[str, ...] = ("dossier",)
     types: tuple[str, ...] = ("dossier.registered", *_STATUS)
     ddl = """
         CREATE TABLE IF NOT EXISTS intake.dossier (
             dossier uuid PRIMARY KEY,
+            office text NOT NULL,
             status integer NOT NULL,
             code text,
             procedure text NOT NULL,
@@ -31,9 +32,16 @@ class DossierProjection:
         data = event.data
         if event.type == "dossier.registered":
             cursor.execute(
-                "INSERT INTO intake.dossier (dossier, status, procedure, machine, registered_at)"
-                " VALUES (%s, 1, %s, %s, %s) ON CONFLICT (dossier) DO NOTHING",
-                (event.subject, data["procedure"], data["machine"], event.recorded_at_us),
+                "INSERT INTO intake.dossier"
+                " (dossier, office, status, procedure, machine, registered_at)"
+                " VALUES (%s, %s, 1, %s, %s, %s) ON CONFLICT (dossier) DO NOTHING",
+                (
+                    event.subject,
+                    data["office"],
+                    data["procedure"],
+                    data["machine"],
+                    event.recorded_at_us,
+                ),
             )
         else:
             cursor.execute(

@@ -96,7 +96,10 @@ def routes(intake: Intake) -> StrictBlueprint:
         @blueprint.response(200, QueueSchema)
         def get(self, asked: dict[str, Any]) -> Any:
             """Return dossiers of the work queue, oldest first."""
-            rows = queries.work_queue(runtime.read_models, asked["status"], asked["limit"])
+            rows = queries.work_queue(
+                runtime.read_models, office=official().office, status=asked["status"],
+                limit=asked["limit"],
+            )  # fmt: skip
             return {"dossiers": rows}
 
     @blueprint.route("/dossiers/<uuid:dossier>")
@@ -105,7 +108,7 @@ def routes(intake: Intake) -> StrictBlueprint:
         @blueprint.response(200, DossierSchema)
         def get(self, dossier: UUID) -> Any:
             """Return a dossier as the log has it now."""
-            return queries.dossier(runtime.log, str(dossier))
+            return queries.dossier(runtime.log, str(dossier), office=official().office)
 
     @blueprint.route("/dossiers/<uuid:dossier>/timeline")
     class Timeline(MethodView):
@@ -113,7 +116,7 @@ def routes(intake: Intake) -> StrictBlueprint:
         @blueprint.response(200, TimelineSchema)
         def get(self, dossier: UUID) -> Any:
             """Return what happened to a dossier, over all services."""
-            return {"events": queries.timeline(runtime.log, str(dossier))}
+            return {"events": queries.timeline(runtime.log, str(dossier), office=official().office)}
 
     @blueprint.route("/dossiers/<uuid:dossier>/accept")
     class Acceptance(MethodView):
@@ -130,6 +133,6 @@ def routes(intake: Intake) -> StrictBlueprint:
                 key=key,
                 cause=Cause(correlation_id=correlation_id(), actor=f"official:{who.id}"),
             )
-            return queries.dossier(runtime.log, str(dossier))
+            return queries.dossier(runtime.log, str(dossier), office=official().office)
 
     return blueprint

@@ -264,6 +264,19 @@ def test_answers_are_not_kept_by_browsers(site: Site) -> None:
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
 
 
+def test_another_offices_dossiers_are_not_there(site: Site, database: Database) -> None:
+    """Neither one by one, nor its story, nor in the queue."""
+    dossier = site.registered()
+    _project(site, database)
+    other = {"Authorization": f"Bearer {OTHER_TOKEN}"}
+    for path in (f"/dossiers/{dossier}", f"/dossiers/{dossier}/timeline"):
+        assert site.get(path).status_code == 200
+        problem_of(site.get(path, **other), 404, "not_registered")
+    mine, theirs = site.get("/dossiers?limit=200"), site.get("/dossiers?limit=200", **other)
+    assert dossier in {row["dossier"] for row in mine.get_json()["dossiers"]}
+    assert theirs.get_json() == {"dossiers": []}
+
+
 def test_the_document_is_true(site: Site, database: Database) -> None:
     """Generated good and bad requests get what the OpenAPI document promises, never a 5xx."""
     _project(site, database)
