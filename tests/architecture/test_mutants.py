@@ -15,7 +15,7 @@ def test_a_fault_can_be_planted(mutant: Mutant) -> None:
     assert mutant.old != mutant.new
     for node in mutant.caught_by:
         file, _, test = node.partition("::")
-        assert f"def {test}" in Path(file).read_text(encoding="utf-8")
+        assert f"def {test.partition('[')[0]}" in Path(file).read_text(encoding="utf-8")
 
 
 def test_there_are_enough_faults_with_names_of_their_own() -> None:

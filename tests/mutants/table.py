@@ -28,6 +28,7 @@ _CONFORMANCE: Final = "tests/contract/eventlog/test_conformance.py"
 _GOLDEN: Final = "tests/unit/common/test_golden.py"
 _APPEND: Final = "services/common/eventlog/sql/0002_append.sql"
 _PAYMENT: Final = "tests/unit/payment/test_domain.py"
+_MESSAGING: Final = "tests/integration/common/messaging"
 _FLOWS: Final = "tests/unit/kiosk_sync/edge/test_flows.py"
 
 MUTANTS: Final = (
@@ -151,5 +152,42 @@ MUTANTS: Final = (
         "if not protocol.verify_batch(upload, bytes.fromhex(machine.sign_key)):",
         "if not upload.records:",
         ("tests/simulation/test_machine_and_centre.py::test_a_journal_of_another_hand_is_refused",),
+    ),
+    Mutant(
+        "messages are acknowledged before they are durable",
+        "services/common/messaging/consumer.py",
+        "channel.basic_consume(self._queue.name, self._received)",
+        "channel.basic_consume(self._queue.name, self._received, auto_ack=True)",
+        ("tests/nameko/test_process.py::test_death_between_commit_and_ack_has_one_effect",),
+    ),
+    Mutant(
+        "a dependency that is down fills the dead-letter queue",
+        "services/common/messaging/consumer.py",
+        "                self._paused = True\n",
+        "                self._paused = True\n"
+        "                batch = self._answer(channel, batch, [Outcome.DEAD] * len(batch))\n",
+        (f"{_MESSAGING}/test_outages.py::test_postgresql_is_down_under_load[8]",),
+    ),
+    Mutant(
+        "a message is believed without the log", "services/common/messaging/reactor_runner.py",
+        "        if event is None or wrong:", "        if event is None:",
+        (f"{_MESSAGING}/test_bad_messages.py::test_forged_messages",),
+    ),
+    Mutant(
+        "the relay skips an event", "services/common/messaging/lead.py",
+        "where log_id = %s and pos > %s order by pos", "where log_id = %s and pos > %s + 1 order by pos",
+        (f"{_MESSAGING}/test_relay.py::test_publishes_in_order_and_soon",),
+    ),
+    Mutant(
+        "the sweeper finds nothing", "services/common/messaging/sweeper.py",
+        "        for event in overdue:", "        for event in overdue[:0]:",
+        (f"{_MESSAGING}/test_lost_messages.py::test_a_purged_queue_is_swept",),
+    ),
+    Mutant(
+        "rows and checkpoint of a read model move apart", "services/common/messaging/projector.py",
+        "        with connection.transaction(), connection.cursor() as cursor:\n"
+        "            for event in events:",
+        "        with connection.cursor() as cursor:\n            for event in events:",
+        (f"{_MESSAGING}/test_projector.py::test_a_lost_session_moves_neither_rows_nor_checkpoint",),
     ),
 )  # fmt: skip
