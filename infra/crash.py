@@ -16,25 +16,26 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from infra.demo import citizens, notes_for
+from infra.demo import DOSSIERS, citizens, notes_for
 from infra.hands import Citizen, GaveUpError, Hands
 from infra.local import prepare, settings, stack
 from infra.local.servers import Servers, data_folder
 from infra.local.settings import LOG_ID, MACHINE, Stack
-from infra.local.system import end_on_sigterm
+from infra.local.system import end_on_sigterm, wait_until
 
+T = TypeVar("T")
 REPORT: Final = Path("build/crash.json")
 PATIENCE_S: Final = 240.0
-PROCESSES: Final = (
-    "intake", "payment", "notify", "kiosk-sync", "relay", "intake-web", "payment-web",
-    "kiosk-sync-web", "kiosk-sync-downlink", "edge",
-)  # fmt: skip
+CITIZENS_MAX: Final = 60
+"""A machine has that many cells; whoever comes after the first 20 comes only while harm is done."""
+LEAST: Final = {"kill -9 rabbitmq": 3, "postgresql immediate": 3, "rabbitmq loses everything": 1}
+LEAST_KILLS: Final = 20
 QUEUES: Final = (
     "intake.reactions", "payment.reactions", "notify.reactions", "kiosk_sync.reactions",
 )  # fmt: skip
@@ -63,13 +64,15 @@ class Faults:
     """Does one harm after the other, from a seed, until its list is empty."""
 
     def __init__(self, servers: Servers, local: Stack, seed: int) -> None:
-        """Shuffle the harms: every process twice, broker and database three times, queues."""
+        """Shuffle the harms: our processes twice, broker and database three times, queues."""
         self._servers = servers
         self._local = local
         self.done: list[dict[str, object]] = []
         self.enough = threading.Event()
+        names = stack.programs(local.folder)
+        self.processes = [name for name in names if not name.startswith("sandbox-")]
         harms: list[tuple[str, Callable[[], None]]] = []
-        harms += [(f"kill -9 {name}", partial(self._kill, name)) for name in PROCESSES * 2]
+        harms += [(f"kill -9 {name}", partial(self._kill, name)) for name in self.processes * 2]
         harms += [("kill -9 rabbitmq", self._kill_broker)] * 3
         harms += [("rabbitmq loses everything", self._reset_broker)]
         harms += [("postgresql immediate", self._stop_database)] * 3
@@ -79,8 +82,14 @@ class Faults:
         random.Random(seed).shuffle(harms)  # noqa: S311 - a seed that replays
         self._harms = harms
 
+    @property
+    def plan(self) -> list[str]:
+        """What is going to be done, in this order."""
+        return [name for name, _ in self._harms]
+
     def run(self, pause_s: float, under_way: Callable[[], int]) -> None:
-        """Do every harm, ``pause_s`` apart, while dossiers are under way."""
+        """Do every harm, ``pause_s`` apart, from when the first dossier is under way."""
+        wait_until("the first dossier", lambda: under_way() > 0, PATIENCE_S)
         began = time.monotonic()
         for place, (name, harm) in enumerate(self._harms, start=1):
             entry: dict[str, object] = {
@@ -90,20 +99,29 @@ class Faults:
                 harm()
             except OSError as error:
                 entry["not_done"] = type(error).__name__
+            entry["under_way_after"] = under_way()
             self.done.append(entry)
             print(f"{place:>3}/{len(self._harms)} {entry['at_s']:>6} s  {name}", flush=True)
             if self.enough.wait(pause_s):
                 return
+        self.enough.set()
 
     def _kill(self, name: str) -> None:
+        """Kill a process that runs; raises TimeoutError when there is none to kill."""
+        deadline = time.monotonic() + 30
+        while (pid := self._pid(name)) <= 1:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{name} does not run")
+            time.sleep(0.2)
+        os.kill(pid, signal.SIGKILL)
+
+    def _pid(self, name: str) -> int:
         conf = str(self._local.folder / "supervisord.conf")
         command = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisorctl", "-c", conf]
         found = subprocess.run(
             [*command, "pid", name], check=False, capture_output=True, text=True, timeout=30
         )
-        pid = int(found.stdout.strip() or 0)
-        if pid > 1:
-            os.kill(pid, signal.SIGKILL)
+        return int(found.stdout.strip() or 0) if found.returncode == 0 else 0
 
     def _kill_broker(self) -> None:
         rabbit = self._servers.rabbit
@@ -152,20 +170,30 @@ class Crowd:
         self._people = people
         self._notes = notes
         self._one_at_the_machine = threading.Lock()
+        self._counting = threading.Lock()
         self.under_way = 0
 
-    def run(self) -> None:
-        """Take every dossier as far as it goes; four people at a time."""
+    def run(self, enough: threading.Event) -> None:
+        """Take every dossier as far as it goes, four people at a time; more until ``enough``."""
         with ThreadPoolExecutor(4) as pool:
-            for _ in pool.map(self._counted, range(len(self._people))):
+            for _ in pool.map(partial(self._counted, enough), range(len(self._people))):
                 pass
 
-    def _counted(self, place: int) -> None:
-        self.under_way += 1
+    def _counted(self, enough: threading.Event, place: int) -> None:
+        if place >= DOSSIERS and enough.is_set():
+            return
+        self._count(1)
         try:
             self._one(place)
+        except BaseException:
+            enough.set()
+            raise
         finally:
-            self.under_way -= 1
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        with self._counting:
+            self.under_way += more
 
     def _one(self, place: int) -> None:
         citizen, hands, note = self._people[place], self._hands(), self._notes.write
@@ -187,8 +215,11 @@ class Crowd:
             note("no_code", dossier=dossier)
             return
         with self._one_at_the_machine:
-            hands.collect(dossier, secret)
-            note("collected", dossier=dossier)
+            if (
+                _or_already("already_returned", partial(hands.collect, dossier, secret))
+                is not False
+            ):
+                note("collected", dossier=dossier)
         hands.await_reported(code)
         note("reported", code=code)
 
@@ -197,15 +228,29 @@ class Crowd:
         if offer is None:
             return
         if citizen.pays == "qr":
-            hands.pay_by_qr(offer)
+            reference = hands.pay_by_qr(offer)
+            self._notes.write("transferred", dossier=dossier, reference=reference)
         else:
+            notes = notes_for(int(offer["amount_vnd"]))
             with self._one_at_the_machine:
-                hands.pay_by_cash(dossier, notes_for(int(offer["amount_vnd"])))
+                told = _or_already("already_paid", partial(hands.pay_by_cash, dossier, notes))
+            if told is not None:
+                self._notes.write("cash", dossier=dossier, notes=notes)
         hands.await_paid(dossier)
         self._notes.write("paid", dossier=dossier)
 
     def _hands(self, patience_s: float = PATIENCE_S) -> Hands:
         return Hands(self._local, patience_s)
+
+
+def _or_already(refusal: str, act: Callable[[], T]) -> T | None:
+    """Act; None if the machine died before it answered and now says that it was done already."""
+    try:
+        return act()
+    except GaveUpError as error:
+        if refusal not in str(error):
+            raise
+        return None
 
 
 def main() -> int:
@@ -228,12 +273,13 @@ def _run(servers: Servers, local: Stack, seed: int) -> int:
     try:
         stack.wait_ready(local, (*prepare.NAMEKO, *prepare.WEB))
         notes = Notes(local.folder / "acks.ndjson")
-        crowd = Crowd(local, citizens(random.Random(seed)), notes)  # noqa: S311 - made up
+        people = citizens(random.Random(seed), CITIZENS_MAX)  # noqa: S311 - made up
+        crowd = Crowd(local, people, notes)
         faults = Faults(servers, local, seed)
         harm = threading.Thread(target=faults.run, args=(1.0, lambda: crowd.under_way))
         harm.start()
         try:
-            crowd.run()
+            crowd.run(faults.enough)
         except BaseException:
             faults.enough.set()
             raise
@@ -256,15 +302,38 @@ def _verdict(local: Stack, notes: Notes, faults: Faults, seed: int) -> int:
     if not judged.stdout:
         raise RuntimeError(f"the judge said nothing: {judged.stderr[-2000:]}")
     verdict = json.loads(judged.stdout)
-    kills = Counter(str(fault["what"]) for fault in faults.done if "not_done" not in fault)
-    under_load = sum(bool(fault["under_way"]) for fault in faults.done)
-    report = {"seed": seed, "faults": len(faults.done), "under_load": under_load,
-              "kinds": dict(kills), "log": faults.done, "verdict": verdict}  # fmt: skip
+    loaded = Counter(str(fault["what"]) for fault in faults.done if _under_load(fault))
+    kills = sum(n for what, n in loaded.items() if what.startswith("kill -9"))
+    missing = shortfall(loaded, faults.processes)
+    report = {
+        "seed": seed, "faults": len(faults.done), "under_load": sum(loaded.values()),
+        "kills_under_load": kills, "kinds_under_load": dict(loaded), "missing": missing,
+        "log": faults.done, "verdict": verdict,
+    }  # fmt: skip
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
-    print(f"{len(faults.done)} faults, {under_load} of them under load; the judge:")
-    print(json.dumps(verdict, indent=1, ensure_ascii=False))
-    return judged.returncode
+    print(f"{len(faults.done)} faults, {sum(loaded.values())} of them under load, {kills} kill -9")
+    print(judged.stderr)
+    for line in missing:
+        print(f"harm not done: {line}")
+    return judged.returncode or int(bool(missing))
+
+
+def _under_load(fault: Mapping[str, object]) -> bool:
+    """Say whether a harm was done, and while dossiers were under way before and after it."""
+    return bool(fault["under_way"] and fault["under_way_after"] and "not_done" not in fault)
+
+
+def shortfall(loaded: Mapping[str, int], processes: Iterable[str]) -> list[str]:
+    """Return what a run must do under load and did not; a run without harm proves nothing."""
+    least = {**LEAST, **{f"kill -9 {name}": 1 for name in processes}}
+    found = [
+        f"{what}: {loaded.get(what, 0)} of {n}"
+        for what, n in least.items()
+        if loaded.get(what, 0) < n
+    ]
+    kills = sum(n for what, n in loaded.items() if what.startswith("kill -9"))
+    return found if kills >= LEAST_KILLS else [*found, f"kill -9: {kills} of {LEAST_KILLS}"]
 
 
 if __name__ == "__main__":

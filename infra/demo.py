@@ -66,7 +66,7 @@ def _run(console: Console, local: Stack, began: float) -> int:
         stack.stop(local)
 
 
-def citizens(dice: random.Random) -> list[Citizen]:
+def citizens(dice: random.Random, count: int = DOSSIERS) -> list[Citizen]:
     """Return made-up people with real procedures; every second pays cash."""
     names = ("Huỳnh Văn Út", "Nguyễn Thị Lan", "Thạch Sô Phia", "Trần Quốc Bảo", "Lê Thị Mười")
     return [
@@ -78,7 +78,7 @@ def citizens(dice: random.Random) -> list[Citizen]:
             pouch=f"P{place + 1:07d}",
             pays="cash" if place // 2 % 2 else "qr",
         )
-        for place in range(DOSSIERS)
+        for place in range(count)
     ]
 
 

@@ -74,13 +74,15 @@ class Hands:
 
         return self._until(f"the fee of {dossier}", offered)[0]
 
-    def pay_by_qr(self, offer: dict[str, Any]) -> None:
-        """Scan the code on the screen with a banking app."""
-        self._call("POST", f"{self._stack.http('bank')}/control/pay", {"qr": offer["qr"]})
+    def pay_by_qr(self, offer: dict[str, Any]) -> str:
+        """Scan the code on the screen with a banking app; returns the bank's reference."""
+        url = f"{self._stack.http('bank')}/control/pay"
+        return str(self._call("POST", url, {"qr": offer["qr"]})["reference"])
 
-    def pay_by_cash(self, dossier: str, notes: list[int]) -> None:
-        """Feed notes to the machine."""
-        self._edge("POST", "/cash", {"dossier": dossier, "notes": notes})
+    def pay_by_cash(self, dossier: str, notes: list[int]) -> int:
+        """Feed notes to the machine; returns what its screen says it took, in đồng."""
+        answer = self._edge("POST", "/cash", {"dossier": dossier, "notes": notes})
+        return int(answer["credited_vnd"])
 
     def await_paid(self, dossier: str) -> None:
         """Wait for the machine's screen to say that the fee is paid."""
@@ -145,9 +147,9 @@ class Hands:
 
         return self._until(f"the code for {phone}", told)
 
-    def collect(self, dossier: str, code: str) -> None:
-        """Type the code, take the result."""
-        self._edge("POST", "/collect", {"dossier": dossier, "code": code})
+    def collect(self, dossier: str, code: str) -> bool:
+        """Type the code, take the result; says whether the machine gave it."""
+        return bool(self._edge("POST", "/collect", {"dossier": dossier, "code": code})["released"])
 
     def await_reported(self, code: str) -> None:
         """Wait until the one-stop system's own book says 10."""

@@ -17,7 +17,7 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -143,6 +143,8 @@ def effects(seen: Evidence) -> Iterator[str]:
         if kind in once and count > 1:
             yield f"{kind} of {subject} stands {count} times"
     codes = Counter(event.data["code"] for event in seen.of("dossier.accepted"))
+    pouches = Counter(event.data["pouch"] for event in seen.of("kiosk.dossier_deposited"))
+    yield from (f"pouch {name} was taken in {n} times" for name, n in pouches.items() if n > 1)
     yield from (
         f"code {code} was given {count} times" for code, count in codes.items() if count > 1
     )
@@ -168,7 +170,25 @@ def money(seen: Evidence) -> Iterator[str]:
     for event in seen.of("kiosk.cash_note_credited"):
         if credited[event.event_id] != 1:
             yield f"note {event.event_id} is credited {credited[event.event_id]} times"
+    settled = {event.subject for event in seen.of("payment.settled")}
+    for event in seen.of("payment.bank_credit_matched"):
+        if event.subject not in settled:
+            yield f"bank credit {event.data['reference']} pays {event.subject}, never settled"
+    yield from _told_money(seen)
     yield from _ledger(seen)
+
+
+def _told_money(seen: Evidence) -> Iterator[str]:
+    """What a payer was told stands at the payer's own dossier; a repeated note may be more."""
+    placed = {(e.subject, e.data["reference"]) for e in seen.of("payment.bank_credit_matched")}
+    notes = Counter((e.subject, e.data["denomination_vnd"]) for e in
+                    seen.of("payment.cash_credited"))  # fmt: skip
+    for ack in seen.acks:
+        dossier = ack.get("dossier")
+        if ack["what"] == "transferred" and (dossier, ack["reference"]) not in placed:
+            yield f"transfer {ack['reference']} does not pay for {dossier}"
+        told = Counter((dossier, note) for note in ack.get("notes", ()))
+        yield from (f"note of {note} is not credited to {of}" for of, note in told - notes)
 
 
 def _ledger(seen: Evidence) -> Iterator[str]:
@@ -206,9 +226,24 @@ def words(seen: Evidence) -> Iterator[str]:
         yield f"{len(theirs)} messages went out, {len(ours)} accepted, {len(unknown)} unknown"
     texts = Counter((row["destination"], row["text"]) for row in seen.messages)
     yield from (f"a text went out {n} times to one phone" for n in texts.values() if n > 1)
+    yield from _announced(seen)
     without = [ack["dossier"] for ack in seen.acks if ack["what"] == "no_code"]
     if len(without) > len(unknown):
         yield f"no code for {without}, and only {len(unknown)} unknown outcomes"
+
+
+def _announced(seen: Evidence) -> Iterator[str]:
+    """Each acceptance and each stored grant calls for one message; each message has an outcome."""
+    calls = Counter(event.subject for event in seen.of("dossier.accepted"))
+    calls += Counter(event.data["dossier"] for event in seen.of("kiosk.grant_stored"))
+    asked = Counter(event.subject for event in seen.of("notification.requested"))
+    for dossier in {*calls, *asked}:
+        if calls[dossier] != asked[dossier]:
+            yield f"{dossier} calls for {calls[dossier]} messages, {asked[dossier]} were asked"
+    last = {event.stream: event.type for event in seen.events}
+    for event in seen.of("notification.requested"):
+        if last[event.stream] in {"notification.requested", "notification.attempted"}:
+            yield f"{event.stream} has no outcome: {last[event.stream]}"
 
 
 def portal(seen: Evidence) -> Iterator[str]:
@@ -284,6 +319,15 @@ def gather(options: argparse.Namespace) -> Evidence:
     )
 
 
+def table(verdict: Mapping[str, Sequence[str]]) -> str:
+    """Return the verdict for people: a line a check, below it what is wrong."""
+    lines = []
+    for name, found in verdict.items():
+        lines.append(f"{name:<22} {f'{len(found)} WRONG' if found else 'agrees'}")
+        lines += [f"    {each[:300]}" for each in found[:20]]
+    return "\n".join(lines)
+
+
 def main(words_: list[str]) -> int:
     """Judge until nothing is wrong or patience ends; print the verdict as JSON."""
     parser = argparse.ArgumentParser(prog="python -m infra.judge", description=__doc__)
@@ -307,6 +351,7 @@ def main(words_: list[str]) -> int:
         "wrong": {name: found for name, found in verdict.items() if found},
     }  # fmt: skip
     print(json.dumps(report, indent=1, ensure_ascii=False))
+    print(table(verdict), file=sys.stderr)
     return 1 if report["wrong"] else 0
 
 

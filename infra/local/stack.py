@@ -238,6 +238,12 @@ def _control(folder: Path, *words: str) -> int:
     return subprocess.run(command, check=False, capture_output=True, timeout=120).returncode
 
 
+def programs(folder: Path) -> list[str]:
+    """Return the names of everything that the supervisor of ``folder`` runs."""
+    conf = (folder / "supervisord.conf").read_text(encoding="utf-8")
+    return [line[9:-1] for line in conf.split("\n") if line.startswith("[program:")]
+
+
 def stop(stack: Stack) -> None:
     """Stop every process at once, then the supervisor; return when it is gone."""
     stop_folder(stack.folder)
@@ -245,8 +251,7 @@ def stop(stack: Stack) -> None:
 
 def stop_folder(folder: Path) -> None:
     """Stop the installation in ``folder``; nothing happens when it is not running."""
-    conf = (folder / "supervisord.conf").read_text(encoding="utf-8")
-    names = [line[9:-1] for line in conf.split("\n") if line.startswith("[program:")]
+    names = programs(folder)
     with ThreadPoolExecutor(len(names)) as pool:
         list(pool.map(lambda name: _control(folder, "stop", name), names))
     _control(folder, "shutdown")

@@ -24,6 +24,8 @@ STORY: list[tuple[str, str, dict[str, Any]]] = [
     (f"payment-{D}", "payment.settled",
      {"amount_vnd": 18000, "paid_vnd": 20000, "overpaid_vnd": 2000}),
     (f"dossier-{D}", "dossier.accepted", {"code": CODE}),
+    ("notification-1", "notification.requested", {}),
+    ("notification-1", "notification.attempted", {}),
     ("notification-1", "notification.accepted", {"provider_message": "M1"}),
     (f"dossier-{D}", "dossier.completed", {}),
     ("kiosk-VT01-1", "kiosk.result_loaded", {"cell": 3}),
@@ -63,7 +65,8 @@ def evidence() -> Evidence:
     told = [{"what": what, "dossier": D} for what in
             ("deposited", "paid", "completed", "loaded", "collected")]  # fmt: skip
     return Evidence(
-        acks=[*told, {"what": "accepted", "dossier": D, "code": CODE},
+        acks=[*told, {"what": "cash", "dossier": D, "notes": [10000]},
+              {"what": "transferred", "dossier": D, "reference": "R1"}, {"what": "accepted", "dossier": D, "code": CODE},
               {"what": "reported", "code": CODE}],
         log_id=93,
         events=log_of(STORY),
@@ -108,13 +111,20 @@ LIES = [
     ("promises to clients", book(acks=[{"what": "accepted", "dossier": D, "code": "other"}])),
     ("effects once", twice("dossier.returned")),
     ("effects once", twice("dossier.accepted")),
+    ("effects once", twice("kiosk.dossier_deposited")),
     ("money", without("payment.bank_credit_matched")),
     ("money", without("payment.bank_credit_received")),
     ("money", without("payment.cash_credited")),
     ("money", twice("payment.cash_credited")),
     ("money", book(transfers=[{"reference": "R1", "amount": 9999}])),
     ("money", book(mechanics={"box": [], "bin": ["P1"], "cells": {}})),
+    ("money", without("payment.settled")),
+    ("money", book(acks=[{"what": "transferred", "dossier": "other", "reference": "R1"}])),
+    ("money", book(acks=[{"what": "cash", "dossier": D, "notes": [10000, 10000]}])),
     ("messages", without("notification.accepted")),
+    ("messages", without("notification.requested")),
+    ("messages", twice("notification.requested")),
+    ("messages", twice("notification.attempted")),
     ("messages", book(messages=[])),
     ("messages", book(messages=[
         {"id": name, "destination": "84912345678", "text": "ma 123456"} for name in ("M1", "M2")
