@@ -215,10 +215,7 @@ class Crowd:
             note("no_code", dossier=dossier)
             return
         with self._one_at_the_machine:
-            if (
-                _or_already("already_returned", partial(hands.collect, dossier, secret))
-                is not False
-            ):
+            if or_already("already_returned", partial(hands.collect, dossier, secret)) is not False:
                 note("collected", dossier=dossier)
         hands.await_reported(code)
         note("reported", code=code)
@@ -233,7 +230,7 @@ class Crowd:
         else:
             notes = notes_for(int(offer["amount_vnd"]))
             with self._one_at_the_machine:
-                told = _or_already("already_paid", partial(hands.pay_by_cash, dossier, notes))
+                told = or_already("already_paid", partial(hands.pay_by_cash, dossier, notes))
             if told is not None:
                 self._notes.write("cash", dossier=dossier, notes=notes)
         hands.await_paid(dossier)
@@ -243,7 +240,7 @@ class Crowd:
         return Hands(self._local, patience_s)
 
 
-def _or_already(refusal: str, act: Callable[[], T]) -> T | None:
+def or_already(refusal: str, act: Callable[[], T]) -> T | None:
     """Act; None if the machine died before it answered and now says that it was done already."""
     try:
         return act()

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from infra.crash import Faults, shortfall
+from infra.crash import Faults, or_already, shortfall
+from infra.hands import GaveUpError
 from infra.local.servers import Servers
 
 OURS = ("intake", "intake-web", "notify", "relay", "edge", *(f"more-{n}" for n in range(5)))
@@ -58,3 +59,15 @@ def test_too_few_kills_are_named() -> None:
     """Twenty kills are the least."""
     few = {**ENOUGH, **{f"kill -9 {name}": 1 for name in OURS}}
     assert shortfall(few, OURS) == ["kill -9: 13 of 20"]
+
+
+def test_what_was_done_before_the_answer_was_lost_is_done() -> None:
+    """Only the refusal that says so is an answer; any other ends the run."""
+
+    def refused() -> bool:
+        raise GaveUpError("POST /collect: 409 already_returned")
+
+    assert or_already("already_returned", refused) is None
+    assert or_already("already_returned", lambda: False) is False
+    with pytest.raises(GaveUpError):
+        or_already("already_paid", refused)

@@ -105,6 +105,13 @@ def book(**change: Any) -> Callable[[Evidence], Evidence]:
     return lambda seen: replace(seen, **change)
 
 
+def unsent(seen: Evidence) -> Evidence:
+    """Ask for a message and never begin to send it."""
+    gone = {"notification.attempted", "notification.accepted"}
+    story = [fact for fact in STORY if fact[1] not in gone]
+    return replace(seen, events=log_of(story), messages=[])
+
+
 LIES = [
     ("promises to clients", without("dossier.registered")),
     ("promises to clients", without("kiosk.result_loaded")),
@@ -122,6 +129,7 @@ LIES = [
     ("money", book(acks=[{"what": "transferred", "dossier": "other", "reference": "R1"}])),
     ("money", book(acks=[{"what": "cash", "dossier": D, "notes": [10000, 10000]}])),
     ("messages", without("notification.accepted")),
+    ("messages", unsent),
     ("messages", without("notification.requested")),
     ("messages", twice("notification.requested")),
     ("messages", twice("notification.attempted")),
