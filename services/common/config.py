@@ -5,7 +5,8 @@ A service's ``config.py`` reads its settings through one ``Settings`` and calls 
 it gets a complete frozen config or one error that lists everything that is missing or wrong.
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -126,3 +127,12 @@ class Settings:
         except OSError as error:
             self.problems.append(f"{name}_FILE: {error}")
             return None
+
+
+def run_configured(main: Callable[[list[str]], int], words: list[str]) -> int:
+    """Run ``main`` and return its exit code; a bad configuration is told, one line each, and 2."""
+    try:
+        return main(words)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2

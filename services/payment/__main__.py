@@ -4,6 +4,8 @@
 import os
 import sys
 
+from services.common.config import run_configured
+
 USAGE = "usage: python -m services.payment [web]"
 
 
@@ -25,4 +27,4 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_configured(main, sys.argv[1:]))

@@ -58,7 +58,7 @@ def read_config(path: Path) -> Config:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: not a JSON object")
     known = {field.name: field for field in fields(Config)}
