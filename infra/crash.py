@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -39,6 +40,10 @@ LEAST_KILLS: Final = 20
 QUEUES: Final = (
     "intake.reactions", "payment.reactions", "notify.reactions", "kiosk_sync.reactions",
 )  # fmt: skip
+
+
+_NOT_DONE: Final = (OSError, HTTPException, ValueError, subprocess.SubprocessError)
+"""What a server or a supervisor that is just being harmed may answer."""
 
 
 class Notes:
@@ -89,6 +94,12 @@ class Faults:
 
     def run(self, pause_s: float, under_way: Callable[[], int]) -> None:
         """Do every harm, ``pause_s`` apart, from when the first dossier is under way."""
+        try:
+            self._run(pause_s, under_way)
+        finally:
+            self.enough.set()
+
+    def _run(self, pause_s: float, under_way: Callable[[], int]) -> None:
         wait_until("the first dossier", lambda: under_way() > 0, PATIENCE_S)
         began = time.monotonic()
         for place, (name, harm) in enumerate(self._harms, start=1):
@@ -97,14 +108,13 @@ class Faults:
             }  # fmt: skip
             try:
                 harm()
-            except OSError as error:
+            except _NOT_DONE as error:
                 entry["not_done"] = type(error).__name__
             entry["under_way_after"] = under_way()
             self.done.append(entry)
             print(f"{place:>3}/{len(self._harms)} {entry['at_s']:>6} s  {name}", flush=True)
             if self.enough.wait(pause_s):
                 return
-        self.enough.set()
 
     def _kill(self, name: str) -> None:
         """Kill a process that runs; raises TimeoutError when there is none to kill."""

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
@@ -193,7 +194,7 @@ def _is_ready(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
             return bool(answer.status == 200)  # noqa: PLR2004
-    except OSError:
+    except (OSError, HTTPException):
         return False
 
 

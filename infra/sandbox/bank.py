@@ -7,11 +7,11 @@
 import argparse
 import hashlib
 import hmac
+import http.client
 import json
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 import uuid
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from typing import Final
 from infra.sandbox.book import Book
 from infra.sandbox.http import Body, serve
 
-_SCHEMA: Final = """
+SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS transfer (
     reference TEXT PRIMARY KEY, bin TEXT NOT NULL, account TEXT NOT NULL, amount INTEGER NOT NULL,
     content TEXT NOT NULL, at TEXT NOT NULL, notified INTEGER NOT NULL DEFAULT 0,
@@ -128,7 +128,7 @@ class Bank:
         try:
             with urllib.request.urlopen(request, timeout=_CALL_TIMEOUT_S) as answer:  # noqa: S310
                 heard = bool(200 <= answer.status < 300)  # noqa: PLR2004
-        except (urllib.error.URLError, OSError):
+        except (OSError, http.client.HTTPException):  # HTTPException: a cut-off status line
             heard = False
         with self._book.writing() as rows:
             rows.execute(
@@ -151,7 +151,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--checksum-key-file", type=Path, required=True)
     flags = parser.parse_args(words)
     key = flags.checksum_key_file.read_text().strip()
-    bank = Bank(Book(flags.book, _SCHEMA), flags.callback, key)
+    bank = Bank(Book(flags.book, SCHEMA), flags.callback, key)
     routes = {("POST", "/control/pay"): bank.pay, ("GET", "/control/book"): bank.book}
     serve(flags.port, routes, bank.close)
     return 0
