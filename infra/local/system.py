@@ -7,6 +7,7 @@ starts them as itself.
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -20,6 +21,12 @@ from typing import Final
 
 POLICY: Final = Path("/usr/sbin/policy-rc.d")
 _APT_TIMEOUT_S: Final = 900
+_OUTGOING: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_USUAL_OUTGOING: Final = 32_768
+_LOWEST_PORT: Final = 10_000
+_PORT_TRIES: Final = 10_000
+_DICE: Final = random.SystemRandom()
+_given: set[int] = set()
 
 
 class MissingError(Exception):
@@ -36,10 +43,34 @@ def end_on_sigterm() -> None:
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
+    """Return a TCP port that nobody uses now, never the same twice.
+
+    It lies below the range of outgoing connections: from within it, another program's connection
+    could take the port of a server that is down for a moment.
+    """
+    for _ in range(_PORT_TRIES):
+        port = _DICE.randrange(_LOWEST_PORT, _first_outgoing_port())
+        if port not in _given and _is_free(port):
+            _given.add(port)
+            return port
+    raise MissingError("found no free TCP port below those of outgoing connections")
+
+
+def _first_outgoing_port() -> int:
+    try:
+        first = int(_OUTGOING.read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return _USUAL_OUTGOING
+    return first if first >= 2 * _LOWEST_PORT else _USUAL_OUTGOING
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True
 
 
 def wait_until(what: str, check: Callable[[], bool], timeout_s: float) -> None:

@@ -11,8 +11,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from infra.local.system import free_port
 from tests.support.database import LOG_ID, Database
-from tests.support.sandboxes import free_port
 from tests.support.waiting import wait_until
 
 

@@ -2,7 +2,6 @@
 """The one-stop sandbox as its own process, and a server that answers what it is told to."""
 
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -13,16 +12,10 @@ from pathlib import Path
 
 import requests
 
+from infra.local.system import free_port
 from tests.support.waiting import wait_until
 
 SESSION = "one-stop-session-of-a-test"
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class OneStopProcess:

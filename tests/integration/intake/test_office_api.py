@@ -12,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from infra.local.system import free_port
 from services.common.messaging.projector import Projector
 from services.common.messaging.reactor_runner import ReactorRunner
 from services.common.runtime import CoreConfig
@@ -22,7 +23,7 @@ from services.intake.web.server import make_app
 from tests.support.database import KEK, LOG_ID, Database
 from tests.support.offices import SERVICE_KEY, HandClock, Office
 from tests.support.openapi import check_openapi
-from tests.support.sandboxes import SESSION, free_port
+from tests.support.sandboxes import SESSION
 
 TOKEN, OTHER_TOKEN = "token-of-an-official", "token-of-another-office"
 LOGIN = {"Authorization": f"Bearer {TOKEN}"}

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from infra.local.system import free_port
 from services.common.clock import VIETNAM
 from services.common.errors import Unavailable
 from services.intake.adapters import one_stop as adapter
 from services.intake.adapters.one_stop import OneStop, ReturnOrder
-from tests.support.sandboxes import SESSION, OneStopProcess, answering, free_port, one_stop_in
+from tests.support.sandboxes import SESSION, OneStopProcess, answering, one_stop_in
 
 CODE = "H30.12-261116-0001"
 ACCEPTED = datetime(2026, 11, 16, 8, 0, tzinfo=VIETNAM)

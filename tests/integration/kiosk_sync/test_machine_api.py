@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from infra.local.pki import Authority, fingerprint
+from infra.local.system import free_port
 from services.common.clock import SystemClock
 from services.common.errors import Unavailable
 from services.common.eventlog.postgres import PostgresLog
@@ -36,7 +37,6 @@ from tests.support.machines import (
 from tests.support.offices import SERVICE_KEY
 from tests.support.openapi import check_openapi
 from tests.support.processes import Process
-from tests.support.sandboxes import free_port
 
 CAUSE = Cause(correlation_id=str(uuid.UUID(int=9)), actor="official:test")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from infra.local.system import free_port
 from services.common.clock import SystemClock
 from services.common.errors import UnknownOutcome
 from services.notify.adapters.smpp import Account, SMPPGateway
 from services.notify.application.ports import NotTaken, Receipt, Taken
-from tests.support.sandboxes import free_port
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import wait_until
 
