@@ -62,6 +62,11 @@ MUTANTS: Final = (
         (f"{_CONFORMANCE}::test_foreign_category_is_refused",),
     ),
     Mutant(
+        "events are smuggled into streams nobody asked for", _APPEND,
+        "IF rightful <> total OR total <>", "IF total <>",
+        ("tests/integration/common/test_roles.py::test_no_event_is_smuggled_in",),
+    ),
+    Mutant(
         "done_through moves past what nobody handled",
         "services/common/eventlog/sql/0003_inbox.sql",
         "SELECT e.pos - 1 INTO goal", "SELECT e.pos INTO goal",

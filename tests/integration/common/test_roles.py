@@ -5,9 +5,11 @@ import psycopg
 import pytest
 
 from services.common.errors import Refused
+from services.common.eventlog import arrays, batch
 from services.common.eventlog.migrate import LOGINS, READ_MODELS
 from services.common.personal import new_data_key
-from tests.support.database import Database
+from tests.support.database import LOG_ID, Database
+from tests.support.events import request
 
 TABLES = ("event", "log_head", "stream_head", "append_key", "handled", "reactor", "event_pii")
 CHANGES = ("UPDATE eventlog.{} SET log_id = 1", "DELETE FROM eventlog.{}", "TRUNCATE eventlog.{}")
@@ -87,3 +89,22 @@ def test_keys_are_read_by_purpose(database: Database) -> None:
             connection.execute("SELECT * FROM keys.subject_key")
     for store in (kiosk, notify, payment):
         store.close()
+
+
+@pytest.mark.parametrize(
+    ("stream", "version"),
+    [("payment-smuggled", 1), ("dossier-other", 1), ("dossier-own", 2), ("dossier-own", 0)],
+)
+def test_no_event_is_smuggled_in(database: Database, stream: str, version: int) -> None:
+    """Asking for one stream and bringing an event of another, or of another version, is refused."""
+    asked = request(("dossier-own", 0, 1))
+    prepared = batch.Prepared.of(asked, LOG_ID)
+    ((identifier, _, _, event, digest),) = prepared.events
+    smuggled = batch.Prepared(asked, ((identifier, stream, version, event, digest),))
+    with psycopg.connect(database.url_for("motcua_intake"), autocommit=True) as connection:
+        arrays.register(connection)
+        head = connection.execute("select pos from eventlog.log_head").fetchone()
+        with connection.cursor() as cursor, pytest.raises(psycopg.Error) as caught:
+            batch.append(cursor, LOG_ID, [smuggled])
+        assert connection.execute("select pos from eventlog.log_head").fetchone() == head
+    assert caught.value.sqlstate == "MC005"

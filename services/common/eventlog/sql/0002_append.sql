@@ -39,8 +39,19 @@ DECLARE
     now_us bigint;
     fresh integer;
     grown integer;
+    rightful integer;
 BEGIN
     PERFORM eventlog.require_writer(st_stream, hd_reactor);
+    -- Every event belongs to a stream that was asked for, at its next versions: otherwise a login
+    -- could smuggle events into streams that it may not write.
+    SELECT count(DISTINCT (e.stream, e.version)) INTO rightful
+    FROM unnest(ev_stream, ev_version) AS e(stream, version)
+    JOIN unnest(st_stream, st_expected, st_n) AS s(stream, expected, n)
+        ON e.stream = s.stream AND e.version > s.expected AND e.version <= s.expected + s.n;
+    IF rightful <> total OR total <> (SELECT coalesce(sum(n), 0) FROM unnest(st_n) AS n)
+        OR total <> (SELECT coalesce(sum(n), 0) FROM unnest(rq_n) AS n) THEN
+        RAISE EXCEPTION 'events and streams do not belong together' USING ERRCODE = 'MC005';
+    END IF;
     PERFORM pg_advisory_xact_lock(1297040195, p_log);
     IF total > 0 THEN
         UPDATE eventlog.log_head SET pos = pos + total,
