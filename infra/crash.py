@@ -26,6 +26,7 @@ from typing import Final, TypeVar
 from infra.demo import DOSSIERS, citizens, notes_for
 from infra.hands import Citizen, GaveUpError, Hands
 from infra.local import prepare, settings, stack
+from infra.local.keeper import kept
 from infra.local.servers import Servers, data_folder
 from infra.local.settings import LOG_ID, MACHINE, Stack
 from infra.local.system import end_on_sigterm, wait_until
@@ -262,6 +263,10 @@ def or_already(refusal: str, act: Callable[[], T]) -> T | None:
 
 def main() -> int:
     """Run, judge, write the report; returns the exit code."""
+    return kept(_main)
+
+
+def _main() -> int:
     end_on_sigterm()
     seed = int(os.environ.get("SEED", "1"))
     servers = Servers({}, "crash")

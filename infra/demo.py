@@ -21,6 +21,7 @@ from rich.table import Table
 from infra.audit_books import Line, compare
 from infra.hands import Citizen, GaveUpError, Hands
 from infra.local import prepare, settings, stack
+from infra.local.keeper import kept
 from infra.local.servers import Servers, data_folder
 from infra.local.settings import LOG_ID, MACHINE, Stack
 from infra.local.system import MissingError, end_on_sigterm
@@ -35,6 +36,10 @@ _STEPS: Final = 6
 
 def main() -> int:
     """Set up, play, account; returns the exit code."""
+    return kept(_main)
+
+
+def _main() -> int:
     end_on_sigterm()
     console, began = Console(width=110), time.monotonic()
     console.rule("Một Cửa 24/7 · demonstration")

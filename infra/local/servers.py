@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -70,14 +71,15 @@ class Servers:
 
     def close(self) -> None:
         """Stop what was started and remove its data; may be called twice."""
-        if self.rabbit is not None:
-            self.rabbit.stop()
-        if self.postgres is not None:
-            self.postgres.stop("immediate")
-        if self.compose is not None:
-            self.compose.stop()
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        with ExitStack() as rest:  # the last is done first, and each although another failed
+            if self.folder is not None:
+                rest.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            if self.compose is not None:
+                rest.callback(self.compose.stop)
+            if self.postgres is not None:
+                rest.callback(self.postgres.stop, "immediate")
+            if self.rabbit is not None:
+                rest.callback(self.rabbit.stop)
 
     def _open(self) -> Addresses:
         given = self._given()
@@ -128,12 +130,12 @@ def data_folder(name: str) -> Path:
     """Return a fresh folder that the servers' users can enter.
 
     Under ``.local`` of the clone, or, where a service user cannot enter the clone or its path has
-    blanks or accents (RabbitMQ takes neither), a private one under the system's variable temporary
-    directory.
+    blanks or accents (RabbitMQ takes neither) or too many letters for a socket's name, a private
+    one under the system's variable temporary directory.
     """
     LOCAL.mkdir(exist_ok=True)
     home = LOCAL.resolve()
-    plain = re.fullmatch(r"[A-Za-z0-9._/+-]+", str(home))
+    plain = re.fullmatch(r"[A-Za-z0-9._/+-]{1,60}", str(home))
     if not plain or (os.geteuid() == 0 and not can_enter(home, POSTGRES_USER)):
         home = Path("/var/tmp")  # noqa: S108 - private folder below, mode 0711
     folder = Path(tempfile.mkdtemp(prefix=f"motcua-{name}-", dir=home))

@@ -27,19 +27,39 @@ _LOWEST_PORT: Final = 10_000
 _PORT_TRIES: Final = 10_000
 _DICE: Final = random.SystemRandom()
 _given: set[int] = set()
+_STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class MissingError(Exception):
     """Something the platform needs is not on this machine; the message says what to do."""
 
 
+class InterruptedBySignal(KeyboardInterrupt):
+    """Somebody wants the program to stop; ``number`` is the signal that said so."""
+
+    def __init__(self, number: int) -> None:
+        """Keep the signal's number."""
+        super().__init__(number)
+        self.number = number
+
+
 def end_on_sigterm() -> None:
-    """Let SIGTERM end the program like Ctrl-C, so that what it started is stopped on the way."""
+    """Let SIGTERM and SIGHUP end the program like Ctrl-C, so that it stops what it started.
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    Only the first of them counts: whoever presses Ctrl-C again does not cut the cleaning short.
+    ``nohup`` is respected. Ctrl-C works although a shell ignores it for what it runs beside
+    itself; programs started from here would else be deaf to it, too.
+    """
 
-    signal.signal(signal.SIGTERM, interrupt)
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        for each in _STOPS:
+            signal.signal(each, signal.SIG_IGN)
+        print("stopping …", file=sys.stderr, flush=True)
+        raise InterruptedBySignal(number)
+
+    for each in _STOPS:
+        if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN:
+            signal.signal(each, interrupt)
 
 
 def free_port() -> int:
