@@ -14,14 +14,18 @@ help: ## this list
 
 setup: .venv/ready ## virtual environment with the locked versions
 
-demo: setup ## twenty dossiers from the machine to the citizens' hands, and the account
+demo: servers setup ## twenty dossiers from the machine to the citizens' hands, and the account
 	$(BIN)/python -m infra.demo
 
-up: setup ## start everything and print the addresses
+up: servers setup ## start everything and print the addresses
 	$(BIN)/python -m infra.local up
 
 down: setup ## stop everything that `make up` started
 	$(BIN)/python -m infra.local down
+
+.PHONY: servers
+servers:
+	@PYTHON3="$(PYTHON3)" bash infra/setup.sh servers
 
 .venv/ready: requirements.lock pyproject.toml infra/setup.sh
 	@PYTHON3="$(PYTHON3)" bash infra/setup.sh
@@ -44,7 +48,7 @@ types: setup ## mypy, strict
 imports: setup ## who may import whom
 	$(BIN)/lint-imports
 
-test: check ## everything CI runs
+test: servers check ## everything CI runs
 	$(RUN) $(BIN)/pytest -m "not long"
 
 test-unit: setup ## tests that need no server
@@ -74,5 +78,6 @@ lock: setup ## resolve the dependencies anew
 		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 		--extra server --extra edge --extra dev -o requirements.lock pyproject.toml
 
-clean: ## remove everything that was made here
+clean: ## stop what is up and remove everything that was made here
+	@if [ -e .local/up.json ]; then $(BIN)/python -m infra.local down; fi
 	rm -rf .venv .local build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

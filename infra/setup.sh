@@ -11,16 +11,26 @@ if [ "$version" != "3.11" ]; then
     exit 2
 fi
 
+# `setup.sh servers`: say what is missing before minutes of set-up.
+if [ "${1:-}" = servers ]; then
+    exec "$python" -m infra.local.servers
+fi
+
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-    if [ "$(id -u)" = 0 ]; then sudo=(); else sudo=(sudo -n); fi
+    if [ "$(id -u)" = 0 ]; then apt=(apt-get); else apt=(sudo -n apt-get); fi
+    apt+=(-o DPkg::Lock::Timeout=120)
     echo "installing python3-venv …" >&2
-    if ! { "${sudo[@]}" apt-get update -q && "${sudo[@]}" apt-get install -y -q --no-install-recommends python3-venv; } >/dev/null 2>&1; then
+    if ! { "${apt[@]}" update -q; "${apt[@]}" install -y -q --no-install-recommends python3-venv; } >/dev/null 2>&1; then
         echo "Python cannot make virtual environments: sudo apt-get install -y python3-venv" >&2
         exit 2
     fi
 fi
 
 echo "installing the locked packages into .venv …" >&2
-[ -x .venv/bin/python ] || "$python" -m venv .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+pip=(.venv/bin/python -m pip --quiet --disable-pip-version-check install)
+# One that was interrupted halfway has a Python, but no pip.
+if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    "$python" -m venv --clear .venv
+fi
+"${pip[@]}" --require-hashes -r requirements.lock
+PYTHONWARNINGS=ignore "${pip[@]}" --no-deps --no-build-isolation -e .

@@ -34,7 +34,7 @@ class ComposeServers:
 
     def __init__(self, project: str) -> None:
         """Choose ports and password; nothing is started yet."""
-        self._project = project
+        self.project = project
         self._password = secrets.token_hex(16)
         self._ports = [free_port() for _ in range(3)]
 
@@ -70,7 +70,7 @@ class ComposeServers:
             "MOTCUA_COMPOSE_AMQP_PORT": amqp,
             "MOTCUA_COMPOSE_MANAGEMENT_PORT": management,
         }
-        command = ["docker", "compose", "-p", self._project, "-f", str(FILE), *words]
+        command = ["docker", "compose", "-p", self.project, "-f", str(FILE), *words]
         return subprocess.run(
             command, check=False, capture_output=True, text=True, timeout=timeout, env=environ
         )

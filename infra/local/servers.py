@@ -5,11 +5,13 @@ import os
 import re
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
@@ -18,7 +20,7 @@ from infra.local.compose import ComposeServers, compose_works
 from infra.local.postgres import USER as POSTGRES_USER
 from infra.local.postgres import PostgresServer
 from infra.local.rabbitmq import RabbitServer
-from infra.local.system import MissingError, can_enter, install
+from infra.local.system import MissingError, can_enter, install, may_install
 
 LOCAL = Path(".local")
 
@@ -82,9 +84,8 @@ class Servers:
                 rest.callback(self.rabbit.stop)
 
     def _open(self) -> Addresses:
-        given = self._given()
-        if given is not None:
-            return given
+        if (addresses := given(self._environ)) is not None:
+            return addresses
         try:
             install_missing()
         except MissingError:
@@ -103,13 +104,28 @@ class Servers:
         self.compose = ComposeServers(f"motcua-{self._name}-{secrets.token_hex(4)}")
         return Addresses(*self.compose.start())
 
-    def _given(self) -> Addresses | None:
-        database = self._environ.get("MOTCUA_DATABASE_URL")
-        amqp = self._environ.get("MOTCUA_AMQP_URL")
-        management = self._environ.get("MOTCUA_AMQP_MANAGEMENT_URL")
-        if database and amqp and management:
-            return Addresses(database, amqp, management)
-        return None
+
+def given(environ: Mapping[str, str]) -> Addresses | None:
+    """Return the servers that ``environ`` names, when it names all of them."""
+    names = ("MOTCUA_DATABASE_URL", "MOTCUA_AMQP_URL", "MOTCUA_AMQP_MANAGEMENT_URL")
+    database, amqp, management = (environ.get(name) for name in names)
+    if database and amqp and management:
+        return Addresses(database, amqp, management)
+    return None
+
+
+def check() -> int:
+    """Say what is missing and cannot be had, before anything is set up; returns the exit code."""
+    missing = tuple(server.PACKAGE for server in (postgres, rabbitmq) if not server.is_installed())
+    if not missing or given(os.environ) or may_install() or compose_works():
+        return 0
+    if find_spec("ensurepip") is None:
+        missing = ("python3-venv", *missing)
+    try:
+        install(missing)
+    except MissingError as error:
+        print(error, file=sys.stderr)
+    return 2
 
 
 def install_missing() -> None:
@@ -141,3 +157,7 @@ def data_folder(name: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=f"motcua-{name}-", dir=home))
     folder.chmod(0o711)
     return folder
+
+
+if __name__ == "__main__":
+    sys.exit(check())

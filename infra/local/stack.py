@@ -6,6 +6,7 @@ with SIGTERM. Databases, broker topology, seed and enrolment are prepared before
 """
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -250,6 +251,15 @@ def stop(stack: Stack) -> None:
     stop_folder(stack.folder)
 
 
+def _runs(pid_file: Path) -> bool:
+    """Say whether the process lives that ``pid_file`` names; a killed one leaves its file."""
+    try:
+        os.kill(int(pid_file.read_text()), 0)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def stop_folder(folder: Path) -> None:
     """Stop the installation in ``folder``; nothing happens when it is not running."""
     names = programs(folder)
@@ -257,4 +267,4 @@ def stop_folder(folder: Path) -> None:
         list(pool.map(lambda name: _control(folder, "stop", name), names))
     _control(folder, "shutdown")
     pid_file = folder / "supervisord.pid"
-    wait_until("all processes to end", lambda: not pid_file.exists(), 60.0)
+    wait_until("all processes to end", lambda: not _runs(pid_file), 60.0)

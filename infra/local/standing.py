@@ -5,9 +5,10 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from infra.local import prepare, settings, stack
+from infra.local.compose import ComposeServers
 from infra.local.postgres import PostgresServer
 from infra.local.rabbitmq import RabbitServer
 from infra.local.servers import LOCAL, Servers, data_folder
@@ -18,8 +19,10 @@ STATE: Final = LOCAL / "up.json"
 def up() -> int:
     """Start servers and processes, print the addresses; returns the exit code."""
     if STATE.exists():
-        print("already up (make down stops it)")
-        return 0
+        if _state()["boot"] == _boot():
+            print("already up (make down stops it)")
+            return 0
+        down()
     servers = Servers(os.environ, "up")
     folder: Path | None = None
     try:
@@ -49,23 +52,42 @@ def down() -> int:
     if not STATE.exists():
         print("nothing is up")
         return 0
-    state = json.loads(STATE.read_text(encoding="utf-8"))
+    state = _state()
     folder = Path(state["stack"])
-    stack.stop_folder(folder)
+    if state["boot"] == _boot():  # else the machine restarted, and the numbers are others' now
+        if (folder / "supervisord.conf").exists():
+            stack.stop_folder(folder)
+        _stop_servers(state)
+    if state["servers"]:
+        shutil.rmtree(state["servers"], ignore_errors=True)
+    _forget(folder)
+    print("everything is stopped")
+    return 0
+
+
+def _stop_servers(state: dict[str, Any]) -> None:
     if state["servers"]:
         home = Path(state["servers"])
         rabbit = RabbitServer(home / "rabbitmq", "")
         rabbit.port, rabbit.epmd_port = state["amqp_port"], state["epmd_port"]
         rabbit.stop()
         PostgresServer(home / "postgres", "").stop("immediate")
-        shutil.rmtree(home, ignore_errors=True)
-    _forget(folder)
-    print("everything is stopped")
-    return 0
+    if state["compose"]:
+        ComposeServers(state["compose"]).stop()
+
+
+def _state() -> dict[str, Any]:
+    return dict(json.loads(STATE.read_text(encoding="utf-8")))
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def _remember(servers: Servers, folder: Path) -> None:
     state = {
+        "boot": _boot(),
+        "compose": None if servers.compose is None else servers.compose.project,
         "stack": str(folder),
         "servers": None if servers.folder is None else str(servers.folder),
         "amqp_port": None if servers.rabbit is None else servers.rabbit.port,

@@ -27,6 +27,7 @@ _LOWEST_PORT: Final = 10_000
 _PORT_TRIES: Final = 10_000
 _DICE: Final = random.SystemRandom()
 _given: set[int] = set()
+_PATIENT: Final = "DPkg::Lock::Timeout=120"  # another apt may be at work
 _STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -129,6 +130,18 @@ def can_enter(path: Path, user: str) -> bool:
     return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
+def may_install() -> bool:
+    """Say whether we are root, or sudo asks no password, where Debian's packages are."""
+    sudo = ["sudo", "-n", "true"]
+    return shutil.which("apt-get") is not None and (
+        os.geteuid() == 0
+        or (
+            shutil.which("sudo") is not None
+            and subprocess.run(sudo, check=False, capture_output=True).returncode == 0
+        )
+    )
+
+
 def install(packages: tuple[str, ...]) -> None:
     """Install Debian packages without letting them start their own daemons.
 
@@ -137,13 +150,12 @@ def install(packages: tuple[str, ...]) -> None:
     """
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     wanted = " ".join(packages)
-    if not shutil.which("apt-get") or (
-        sudo and subprocess.run([*sudo, "true"], check=False, capture_output=True).returncode
-    ):
+    if not may_install():
         raise MissingError(
             f"not on this machine: {wanted}\n"
             f"install it (for example: sudo apt-get install -y --no-install-recommends {wanted})\n"
-            "or give MOTCUA_DATABASE_URL and MOTCUA_AMQP_URL of running servers"
+            "or give MOTCUA_DATABASE_URL, MOTCUA_AMQP_URL and MOTCUA_AMQP_MANAGEMENT_URL of "
+            "running servers"
         )
     print(f"installing {wanted} …", file=sys.stderr)
     ours = not POLICY.exists()
@@ -153,7 +165,16 @@ def install(packages: tuple[str, ...]) -> None:
         done = None
         for command in (
             ["apt-get", "update", "-q"],
-            ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages],
+            [
+                "apt-get",
+                "-o",
+                _PATIENT,
+                "install",
+                "-y",
+                "-q",
+                "--no-install-recommends",
+                *packages,
+            ],
         ):
             done = subprocess.run(
                 [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", *command],
