@@ -25,6 +25,7 @@ port = {port}
 unix_socket_directories = ''
 max_connections = 300
 shared_buffers = 256MB
+dynamic_shared_memory_type = mmap
 fsync = on
 synchronous_commit = on
 full_page_writes = on
