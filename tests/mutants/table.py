@@ -29,6 +29,7 @@ _GOLDEN: Final = "tests/unit/common/test_golden.py"
 _APPEND: Final = "services/common/eventlog/sql/0002_append.sql"
 _PAYMENT: Final = "tests/unit/payment/test_domain.py"
 _MESSAGING: Final = "tests/integration/common/messaging"
+_KILLED: Final = "tests/integration/common/test_killed_writer.py"
 _FLOWS: Final = "tests/unit/kiosk_sync/edge/test_flows.py"
 
 MUTANTS: Final = (
@@ -84,6 +85,11 @@ MUTANTS: Final = (
         "        if batch:\n            for one in batch:\n                one.answer(_refusal(error))"
         "\n            return",
         ("tests/integration/common/test_writer.py::test_a_spoilt_request_fails_alone",),
+    ),
+    Mutant(
+        "the log answers before its disk has it", "services/common/eventlog/writer.py",
+        "synchronous_commit=on", "synchronous_commit=off",
+        (f"{_KILLED}::test_what_was_acknowledged_is_there_once",),
     ),
     Mutant(
         "the content hash leaves the subject out", "services/common/eventlog/record.py",
