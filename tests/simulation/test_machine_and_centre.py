@@ -87,7 +87,7 @@ def test_the_centre_holds_what_the_machine_journalled(tmp_path: Path) -> None:
     assert [(e.version, e.type, e.data) for e in events] == [
         (r.seq, r.type, r.data) for r in records
     ]
-    assert centre.recorder.read_personal(events[0].event_id, 1, "contact") == {
+    assert centre.recorder.read_personal(events[0].event_id, events[0].schema, "contact") == {
         "name": "Nguyễn Thị An",
         "phone": "0912345678",
     }

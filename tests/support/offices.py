@@ -10,6 +10,7 @@ from services.common.clock import VIETNAM
 from services.common.eventlog.port import EventLog, KeyStore
 from services.common.eventlog.record import RecordedEvent
 from services.common.eventlog.recording import Cause, Change, Fact, Recorder
+from services.common.lookup import NO_LOOKUP
 from services.intake.seed.load import seed
 
 MACHINE, OFFICE = "VT01", "VT"
@@ -55,7 +56,8 @@ class Office:
         dossier = dossier or str(uuid.uuid4())
         data: dict[str, Json] = {
             "dossier": dossier, "procedure": "2.000635", "procedure_version": 1, "pouch": "P1",
-            "bin": 1, "copies": 1, "papers": ["Tờ khai"], "fee_vnd": 8000, **other,
+            "bin": 1, "copies": 1, "papers": ["Tờ khai"], "fee_vnd": 8000,
+            "pages": 1, "exemption": None, "lookup": NO_LOOKUP, **other,
         }  # fmt: skip
         fact = Fact(
             type="kiosk.dossier_deposited", data=data, personal={"contact": CONTACT},

@@ -59,6 +59,14 @@ class DossierRegisteredV1(EventSchema):
     contact_event = v.uuid()
 
 
+class DossierRegisteredV2(DossierRegisteredV1):
+    """As version 1, with pages, the exemption that is claimed, and the look-up's digest."""
+
+    pages = v.count(1, 2000)
+    exemption = v.word(32, nullable=True)
+    lookup = v.hex32()
+
+
 class DossierAcceptedV1(EventSchema):
     """Portal status 2: an official checked it; the clock runs until ``due_at``."""
 
@@ -120,6 +128,11 @@ register(
     ),
     EventContract(
         type="dossier.registered", schema=1, fields=DossierRegisteredV1,
+        en="A deposited dossier became known to the office.",
+        vi="Hồ sơ nộp tại máy được ghi nhận.", upcast=v.before_pages,
+    ),
+    EventContract(
+        type="dossier.registered", schema=2, fields=DossierRegisteredV2,
         en="A deposited dossier became known to the office.",
         vi="Hồ sơ nộp tại máy được ghi nhận.",
     ),

@@ -6,14 +6,10 @@
 ``config-<serial>``: enrolment and keys.
 """
 
-from marshmallow import fields, validate
+from marshmallow import fields
 
 from services.common.contracts import values as v
 from services.common.contracts.registry import EventContract, EventSchema, StubSchema, register
-
-
-def _hex32() -> fields.String:
-    return fields.String(required=True, validate=validate.Regexp(r"^[0-9a-f]{64}$"))
 
 
 class KioskBootedV1(EventSchema):
@@ -34,6 +30,18 @@ class KioskDossierDepositedV1(EventSchema):
     papers = fields.List(v.text(), required=True)
     fee_vnd = v.vnd()
     contact = fields.Nested(StubSchema, required=True)
+
+
+class KioskDossierDepositedV2(KioskDossierDepositedV1):
+    """As version 1, with what fees per page, exemptions and the public look-up need.
+
+    ``exemption`` is what the citizen claims and an official checks; ``lookup`` is the digest of
+    the secret on the slip (``services.common.lookup``), 64 zeros where the slip had none.
+    """
+
+    pages = v.count(1, 2000)
+    exemption = v.word(32, nullable=True)
+    lookup = v.hex32()
 
 
 class KioskReceiptPrintedV1(EventSchema):
@@ -164,8 +172,8 @@ class ConfigMachineEnrolledV1(EventSchema):
     serial = v.serial()
     epoch = v.count(1, 10_000)
     office = v.word(32)
-    tls_fingerprint = _hex32()
-    sign_key = _hex32()
+    tls_fingerprint = v.hex32()
+    sign_key = v.hex32()
     approved_by = v.word()
 
 
@@ -192,8 +200,16 @@ def _kiosk(
 
 register(
     _kiosk("kiosk.booted", KioskBootedV1, "The machine started.", "Máy khởi động."),
-    _kiosk("kiosk.dossier_deposited", KioskDossierDepositedV1, "The machine took in a pouch.",
-           "Máy đã nhận túi hồ sơ.", contact="contact"),
+    EventContract(
+        type="kiosk.dossier_deposited", schema=1, fields=KioskDossierDepositedV1,
+        en="The machine took in a pouch.", vi="Máy đã nhận túi hồ sơ.",
+        personal={"contact": "contact"}, upcast=v.before_pages,
+    ),
+    EventContract(
+        type="kiosk.dossier_deposited", schema=2, fields=KioskDossierDepositedV2,
+        en="The machine took in a pouch.", vi="Máy đã nhận túi hồ sơ.",
+        personal={"contact": "contact"},
+    ),
     _kiosk("kiosk.receipt_printed", KioskReceiptPrintedV1, "A slip was printed.", "Đã in phiếu."),
     _kiosk("kiosk.qr_shown", KioskQRShownV1, "A payment code was shown.", "Hiện mã QR thanh toán."),
     _kiosk("kiosk.cash_note_credited", KioskCashNoteCreditedV1, "The machine stacked a note.",

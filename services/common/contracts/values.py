@@ -4,9 +4,13 @@
 Everything is a JSON string, integer, boolean or null (see ``canonical``); money is whole đồng.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import fields, validate
+
+from services.common.canonical import Json
+from services.common.lookup import NO_LOOKUP
 
 AMOUNT_MAX_VND = 10_000_000_000
 
@@ -31,10 +35,14 @@ def count(low: int = 0, high: int = 1_000_000) -> fields.Integer:
     return fields.Integer(required=True, strict=True, validate=validate.Range(low, high))
 
 
-def word(high: int = 64, *, low: int = 1, required: bool = True) -> fields.String:
+def word(
+    high: int = 64, *, low: int = 1, required: bool = True, nullable: bool = False
+) -> fields.String:
     """A code or identifier: printable ASCII without spaces."""
     pattern = validate.Regexp(r"^[!-~]+$")
-    return fields.String(required=required, validate=[validate.Length(low, high), pattern])
+    return fields.String(
+        required=required, allow_none=nullable, validate=[validate.Length(low, high), pattern]
+    )
 
 
 def text(high: int = 200, *, required: bool = True) -> fields.String:
@@ -60,3 +68,13 @@ def procedure_code() -> fields.String:
 def one_of(*choices: str) -> fields.String:
     """One word of a closed list."""
     return fields.String(required=True, validate=validate.OneOf(choices))
+
+
+def hex32() -> fields.String:
+    """Thirty-two bytes as hex: a SHA-256 digest, a key, a fingerprint."""
+    return fields.String(required=True, validate=validate.Regexp(r"^[0-9a-f]{64}$"))
+
+
+def before_pages(data: Mapping[str, Json]) -> dict[str, Json]:
+    """Lift a deposit of the time when a page was a copy and slips had no secret."""
+    return {**data, "pages": data["copies"], "exemption": None, "lookup": NO_LOOKUP}

@@ -41,6 +41,9 @@ def event_handlers(log: EventLog) -> Mapping[str, Handler]:
             copies=int(str(data["copies"])),
             papers=tuple(str(paper) for paper in papers),
             contact_event=str(event.event_id),
+            pages=int(str(data["pages"])),
+            exemption=None if data["exemption"] is None else str(data["exemption"]),
+            lookup=str(data["lookup"]),
         )
         return _changes(log, str(data["dossier"]), command)
 

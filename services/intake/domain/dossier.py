@@ -32,6 +32,9 @@ class RegisterDossier:
     copies: int
     papers: tuple[str, ...]
     contact_event: str
+    pages: int
+    exemption: str | None
+    lookup: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +176,9 @@ def _register(command: RegisterDossier, dossier: Dossier) -> list[Fact]:
         "copies": command.copies,
         "papers": list(command.papers),
         "contact_event": command.contact_event,
+        "pages": command.pages,
+        "exemption": command.exemption,
+        "lookup": command.lookup,
     }
     return [("dossier.registered", facts)]
 

@@ -61,10 +61,15 @@ class Hands:
                     name=str(body["name"]),
                     phone=str(body["phone"]),
                     pouch=pouch,
+                    pages=int(body.get("pages", 1)),
+                    exemption=body.get("exemption"),
                 ),
             )
             self.intake.hold(None)
-            return {"dossier": done.dossier, "session": done.session, "code": done.code}
+            return {
+                "dossier": done.dossier, "session": done.session, "code": done.code,
+                "secret": done.secret,
+            }  # fmt: skip
 
     def cash(self, body: dict[str, Any]) -> dict[str, Json]:
         """A citizen pushes notes in, one after the other."""

@@ -54,7 +54,6 @@ from services.notify.domain.templates import TEMPLATES, TemplateError
 
 REACTOR: Final = "notify.sending"
 SMSC: Final = "smsc"
-CONTACT_SCHEMA: Final = 1
 ACTOR: Final = "service:notify"
 
 
@@ -210,14 +209,16 @@ class Sending:
         """Return number and text, or the word for why there is none to send."""
         data = dict(facts_of([event]))[event.type]
         params = _texts(data["params"])
+        story = self._recorder.log.read_subject(str(data["dossier"]))
+        schemas = {str(told.event_id): told.schema for told in story}
         if "not_after" in params:
             if self._clock.now() > datetime.fromisoformat(params["not_after"]):
                 return "expired"
-            code = self._personal(str(data["code_event"]), "code")
+            code = self._personal(schemas, str(data["code_event"]), "code")
             if not isinstance(code, str):
                 return "erased"
             params["otp"] = code
-        contact = self._personal(str(data["contact_event"]), "contact")
+        contact = self._personal(schemas, str(data["contact_event"]), "contact")
         if not isinstance(contact, Mapping):
             return "erased"
         phone = international(str(contact.get("phone", "")))
@@ -228,9 +229,11 @@ class Sending:
         except TemplateError:
             return "text_invalid"
 
-    def _personal(self, event: str, field: str) -> Json:
+    def _personal(self, schemas: Mapping[str, int], event: str, field: str) -> Json:
+        if event not in schemas:
+            return None
         try:
-            return self._recorder.read_personal(UUID(event), CONTACT_SCHEMA, field)
+            return self._recorder.read_personal(UUID(event), schemas[event], field)
         except CannotOpenError:
             return None
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from services.common.clock import VIETNAM
 from services.common.errors import Refused
+from services.common.lookup import NO_LOOKUP
 from services.intake.adapters.calendar import vietnam
 from services.intake.domain import dossier as d
 from services.intake.domain.deadline import Calendar, due_at
@@ -16,7 +17,7 @@ from services.intake.domain.dossier_code import make_code, read_code
 
 REGISTER = d.RegisterDossier(
     procedure="2.000635", procedure_version=1, office="VT", machine="VT01", pouch="P1", copies=1,
-    papers=("Tờ khai",), contact_event="e",
+    papers=("Tờ khai",), contact_event="e", pages=1, exemption=None, lookup=NO_LOOKUP,
 )  # fmt: skip
 ACCEPT = d.AcceptDossier(
     code="H30.12-261123-0001", official="cb001", due_at="2026-11-25T17:00:00+07:00",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 from uuid import UUID, uuid4
 
-from services.common import contracts
+from services.common import contracts, lookup
 from services.common.canonical import Json, parse_json
 from services.common.clock import to_millis
 from services.common.errors import Refused
@@ -21,6 +21,7 @@ from services.kiosk_sync.edge.devices.ports import DeviceError
 
 _DEVICE: Final = "intake"
 _DEPOSITED: Final = "kiosk.dossier_deposited"
+_LOOKUP_KEY: Final = "lookup_key"
 _ANY_STUB: Final[dict[str, Json]] = {
     "key": str(UUID(int=0)), "digest": "0" * 64, "commitment": "0" * 32,
 }  # fmt: skip
@@ -37,6 +38,8 @@ class Application:
         name: whose dossier it is.
         phone: where the answer goes.
         pouch: barcode on the pouch; the same pouch twice is the same deposit.
+        pages: pages to be copied or certified, where the fee counts them.
+        exemption: reason in the procedure's list for which the citizen claims to pay nothing.
     """
 
     procedure: str
@@ -45,15 +48,18 @@ class Application:
     name: str
     phone: str
     pouch: str
+    pages: int = 1
+    exemption: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Deposited:
-    """What the slip says."""
+    """What the slip says: whose deposit it is, and how to ask for it."""
 
     dossier: str
     session: str
     code: str
+    secret: str
 
 
 def deposit(machine: Machine, application: Application) -> Deposited:
@@ -71,7 +77,8 @@ def deposit(machine: Machine, application: Application) -> Deposited:
         _check(application)
         settle_intake(machine)
         session, dossier = str(uuid4()), str(new_id(to_millis(machine.clock.now())))
-        data = _data(application, procedure, dossier)
+        secret = _secret(machine, dossier)
+        data = _data(application, procedure, dossier, lookup.digest(secret, UUID(dossier)))
         with machine.store.transaction() as tx:
             intend(tx, Intent(device=_DEVICE, verb="take", session=session, dossier=dossier,
                               detail=application.pouch))  # fmt: skip
@@ -81,8 +88,9 @@ def deposit(machine: Machine, application: Application) -> Deposited:
             raise Refused("no_pouch", "the pouch is not there", "không thấy túi hồ sơ")
         code = _journal(machine, application, data, session)
         machine.intake.stow(pouch)
-        _slip(machine, dossier, session, code)
-        return Deposited(dossier, session, code)
+        done = Deposited(dossier, session, code, secret)
+        _slip(machine, done)
+        return done
 
 
 def by_pouch(machine: Machine, pouch: str) -> Deposited | None:
@@ -91,7 +99,8 @@ def by_pouch(machine: Machine, pouch: str) -> Deposited | None:
     if not found:
         return None
     dossier, session, seq = found[0]
-    return Deposited(str(dossier), str(session), _code(machine, cast("int", seq)))
+    code, secret = _code(machine, cast("int", seq)), _secret(machine, str(dossier))
+    return Deposited(str(dossier), str(session), code, secret)
 
 
 def settle_intake(machine: Machine) -> None:
@@ -140,7 +149,9 @@ def _journal(
     return _code(machine, record.seq)
 
 
-def _data(application: Application, procedure: Mapping[str, Json], dossier: str) -> dict[str, Json]:
+def _data(
+    application: Application, procedure: Mapping[str, Json], dossier: str, lookup_digest: str
+) -> dict[str, Json]:
     data: dict[str, Json] = {
         "dossier": dossier,
         "procedure": application.procedure,
@@ -150,9 +161,12 @@ def _data(application: Application, procedure: Mapping[str, Json], dossier: str)
         "copies": application.copies,
         "papers": list(application.papers),
         "fee_vnd": fee_vnd(procedure, application.copies),
+        "pages": application.pages,
+        "exemption": application.exemption,
+        "lookup": lookup_digest,
     }
     # Before the slot opens: what the contract refuses must not lie in the tray.
-    contracts.lookup(_DEPOSITED, 1).check({**data, "contact": _ANY_STUB})
+    contracts.newest(_DEPOSITED).check({**data, "contact": _ANY_STUB})
     return data
 
 
@@ -164,20 +178,28 @@ def _take(machine: Machine) -> str | None:
         raise Refused("intake_blocked", str(error), "khe nhận hồ sơ đang kẹt") from error
 
 
-def _slip(machine: Machine, dossier: str, session: str, code: str) -> None:
+def _slip(machine: Machine, done: Deposited) -> None:
     try:
-        machine.printer.print_slip(["ĐÃ NHẬN", code, dossier])
+        machine.printer.print_slip(["ĐÃ NHẬN", done.code, done.secret, done.dossier])
     except DeviceError:
         return  # the code is on the screen; a missing slip never undoes a deposit
     with machine.store.transaction() as tx:
         tx.append(
-            "kiosk.receipt_printed", {"dossier": dossier, "kind": "deposit"},
-            session=session, subject=dossier,
+            "kiosk.receipt_printed", {"dossier": done.dossier, "kind": "deposit"},
+            session=done.session, subject=done.dossier,
         )  # fmt: skip
 
 
 def _code(machine: Machine, seq: int) -> str:
     return f"{machine.store.identity.serial}-{machine.store.identity.epoch}-{seq:06d}"
+
+
+def _secret(machine: Machine, dossier: str) -> str:
+    key = machine.store.meta(_LOOKUP_KEY)
+    if key is None:
+        key = lookup.new_key().hex()
+        machine.store.note(_LOOKUP_KEY, key)
+    return lookup.secret_of(bytes.fromhex(key), UUID(dossier))
 
 
 def _procedure(machine: Machine, code: str) -> Mapping[str, Json]:

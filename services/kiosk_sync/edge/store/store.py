@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from services.common import contracts
 from services.common.canonical import Json, JsonObject, canonical_json, parse_json
 from services.common.clock import Clock, to_micros
+from services.common.contracts import EventContract
 from services.common.errors import Unavailable
 from services.common.personal import box_key, new_data_key, seal
 from services.kiosk_sync import protocol
@@ -90,15 +91,15 @@ class Transaction:
         last, prev = head_of(self._connection, serial, epoch)
         seq, now_us = last + 1, to_micros(self._clock.now())
         identifier = protocol.event_id(serial, epoch, seq, now_us)
-        contract = contracts.lookup(event_type, 1)
+        contract = contracts.newest(event_type)
         whole = dict(data)
         for field, value in (personal or {}).items():
-            whole[field] = self._seal(value, contract.personal[field], identifier, field, seq)
+            whole[field] = self._seal(value, contract, identifier, field, seq)
         contract.check(whole)
         record = protocol.Record(
             seq=seq,
             type=event_type,
-            schema=1,
+            schema=contract.schema,
             occurred_at_us=now_us,
             clock=_clock_facts(),
             session=session,
@@ -111,9 +112,12 @@ class Transaction:
         fold.project(self._connection, record)
         return record
 
-    def _seal(self, value: Json, purpose: str, event: UUID, field: str, seq: int) -> JsonObject:
+    def _seal(
+        self, value: Json, contract: EventContract, event: UUID, field: str, seq: int
+    ) -> JsonObject:
+        purpose = contract.personal[field]
         key = new_data_key(purpose)
-        sealed = seal(value, key, event_id=event, field=field, schema=1)
+        sealed = seal(value, key, event_id=event, field=field, schema=contract.schema)
         self.rows(
             "INSERT INTO parcel VALUES (?, ?, ?, ?, ?, ?)",
             str(event), field, seq, str(key.key_id), sealed.blob.hex(), sealed.commitment.hex(),

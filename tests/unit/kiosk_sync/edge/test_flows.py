@@ -59,7 +59,13 @@ def test_deposit_is_journalled_with_the_contact_only_as_ciphertext(tmp_path: Pat
     sealed = Sealed(
         UUID(parcel.key_id), bytes.fromhex(parcel.blob), bytes.fromhex(parcel.commitment)
     )
-    opened = open_sealed(sealed, key, event_id=UUID(parcel.event_id), field="contact", schema=1)
+    opened = open_sealed(
+        sealed,
+        key,
+        event_id=UUID(parcel.event_id),
+        field="contact",
+        schema=upload.records[0].schema,
+    )
     assert opened == {"name": "Nguyễn Thị An", "phone": "0912345678"}
     for file in tmp_path.iterdir():
         content = file.read_bytes()
