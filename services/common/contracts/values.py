@@ -20,9 +20,9 @@ def dossier_id(**more: Any) -> fields.UUID:
     return fields.UUID(required=True, **more)
 
 
-def uuid(*, required: bool = True) -> fields.UUID:
+def uuid(*, required: bool = True, nullable: bool = False) -> fields.UUID:
     """Any other id."""
-    return fields.UUID(required=required)
+    return fields.UUID(required=required, allow_none=nullable)
 
 
 def vnd(*, low: int = 0) -> fields.Integer:
@@ -55,9 +55,16 @@ def instant() -> fields.AwareDateTime:
     return fields.AwareDateTime(required=True, format="iso")
 
 
-def serial() -> fields.String:
+def serial(*, nullable: bool = False) -> fields.String:
     """A machine's serial: ``VT01``."""
-    return fields.String(required=True, validate=validate.Regexp(r"^[A-Z]{2}[0-9]{2}$"))
+    return fields.String(
+        required=True, allow_none=nullable, validate=validate.Regexp(r"^[A-Z]{2}[0-9]{2}$")
+    )
+
+
+def some(high: int) -> validate.Length:
+    """At least one thing of a list, at most ``high``."""
+    return validate.Length(1, high)
 
 
 def procedure_code() -> fields.String:

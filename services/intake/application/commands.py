@@ -1,37 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands of officials and timers: fold from the log, decide, record once."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
 
 from services.common.canonical import Json
-from services.common.clock import VIETNAM, Clock
+from services.common.clock import Clock
 from services.common.errors import Conflict, Refused
 from services.common.eventlog.record import Appended
-from services.common.eventlog.recording import Cause, Change, Fact, Recorder
-from services.intake.application.facts import (
-    dossier_of,
-    facts,
-    fee_settled,
-    office_of,
-    procedure_of,
-)
+from services.common.eventlog.recording import Cause, Change, Recorder
+from services.intake.application.facts import dossier_of, facts
+from services.intake.application.officials import ACTS, Desk
 from services.intake.application.ports import CalendarOf
-from services.intake.domain.deadline import due_at
-from services.intake.domain.dossier import AcceptDossier, CompleteDossier, decide
-from services.intake.domain.dossier_code import make_code
+from services.intake.domain.acts import CompleteDossier
+from services.intake.domain.dossier import decide
 
 _TRIES: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accept:
-    """An official accepts a dossier."""
+class Perform:
+    """An official does something with a dossier of the own office.
 
+    Attributes:
+        verb: a word of ``officials.ACTS``.
+        dossier: its id.
+        official: who.
+        office: whose official.
+        words: what the official gave, as the verb's schema loads it.
+    """
+
+    verb: str
     dossier: str
     official: str
     office: str
+    words: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +59,15 @@ class Commands:
         self._clock = clock
         self._calendar_of = calendar_of
 
-    def accept(self, command: Accept, *, source: str, key: str, cause: Cause) -> Appended:
-        """Accept a dossier: code, due time, status 2. Idempotent by (source, key).
+    def perform(self, command: Perform, *, source: str, key: str, cause: Cause) -> Appended | None:
+        """Do what an official asks; idempotent by (source, key); None when it is so already.
 
-        The code's running number is the version of the office's code stream of the day, so two
-        officials can never give the same code.
+        A dossier code's running number is the version of the office's code stream of the day, so
+        two officials can never give the same code.
 
         Raises:
-            Refused: ``not_registered``, ``wrong_status``, ``fee_unpaid``, ``other_office``.
+            Refused: ``other_office``, ``not_registered``, ``wrong_status``, and what the verb's
+                rules name (``officials``, ``domain.dossier``).
             Conflict: others were faster eight times in a row.
         """
 
@@ -72,43 +78,27 @@ class Commands:
                     "other_office", "the dossier belongs to another office",
                     "hồ sơ thuộc bộ phận khác", field="dossier",
                 )  # fmt: skip
-            now = self._clock.now()
-            today = now.astimezone(VIETNAM).date()
-            office = office_of(self._log, command.office)
-            codes = f"office-{command.office}.codes.{today:%y%m%d}"
-            number = self._log.stream_version(codes)
-            days = 0
-            if dossier.procedure:
-                procedure = procedure_of(self._log, dossier.procedure, dossier.procedure_version)
-                days = int(str(procedure["working_days"]))
-            code = make_code(str(office["agency_code"]), today, number + 1)
-            decided = decide(
-                AcceptDossier(
-                    code=code,
-                    official=command.official,
-                    due_at=due_at(now, days, self._calendar_of(today.year)).isoformat(),
-                    working_days=days,
-                    fee_settled=fee_settled(self._log, command.dossier),
-                ),
-                dossier,
+            desk = Desk(
+                log=self._log,
+                calendar_of=self._calendar_of,
+                now=self._clock.now(),
+                identifier=command.dossier,
+                dossier=dossier,
+                official=command.official,
+                office=command.office,
             )
-            given: dict[str, Json] = {
-                "office": command.office, "code": code, "dossier": command.dossier,
-            }  # fmt: skip
-            assigned = Fact(type="office.code_assigned", data=given, subject=command.dossier)
-            return [
-                Change(
-                    stream=f"dossier-{command.dossier}",
-                    expected_version=dossier.version,
-                    facts=facts(decided, command.dossier),
-                ),
-                Change(stream=codes, expected_version=number, facts=(assigned,)),
-            ]
+            decided = decide(ACTS[command.verb](desk, command.words), dossier)
+            if not decided:
+                return []
+            done = Change(
+                stream=f"dossier-{command.dossier}",
+                expected_version=dossier.version,
+                facts=facts(decided, command.dossier),
+            )
+            return [done, *desk.given]
 
-        asked: Json = ["accept", command.dossier, command.official]
-        appended = self._record(changes, source=source, key=key, cause=cause, asked=asked)
-        assert appended is not None, "an acceptance always records something"
-        return appended
+        asked: Json = [command.verb, command.dossier, command.official, _plain(command.words)]
+        return self._record(changes, source=source, key=key, cause=cause, asked=asked)
 
     def complete(
         self, command: Complete, *, source: str, key: str, cause: Cause
@@ -123,7 +113,9 @@ class Commands:
         def changes() -> list[Change]:
             dossier = dossier_of(self._log, command.dossier)
             done = CompleteDossier(
-                result_number=command.result_number, return_machine=command.machine
+                result_number=command.result_number,
+                return_channel="machine",
+                return_machine=command.machine,
             )
             decided = facts(decide(done, dossier), command.dossier)
             if not decided:
@@ -162,4 +154,12 @@ class Commands:
         raise last
 
 
-COMMAND_HANDLERS: Final = {Accept: Commands.accept, Complete: Commands.complete}
+def _plain(words: Mapping[str, Any]) -> dict[str, Json]:
+    return {
+        name: value.isoformat() if isinstance(value, date) else value
+        if isinstance(value, str | int | list | None) else str(value)
+        for name, value in words.items()
+    }  # fmt: skip
+
+
+COMMAND_HANDLERS: Final = {Perform: Commands.perform, Complete: Commands.complete}

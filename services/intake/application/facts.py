@@ -19,8 +19,13 @@ def dossier_of(log: EventLog, dossier: str) -> Dossier:
 
 
 def fee_settled(log: EventLog, dossier: str) -> bool:
-    """Say whether payment holds the fee of ``dossier`` to be covered."""
-    return any(e.type == "payment.settled" for e in log.read_stream(f"payment-{dossier}"))
+    """Say whether payment holds every fee asked for ``dossier`` to be covered."""
+    settled = False
+    for event in log.read_stream(f"payment-{dossier}"):
+        if event.type in {"payment.requested", "payment.duty_requested"}:
+            settled = False
+        settled = settled or event.type == "payment.settled"
+    return settled
 
 
 def procedure_of(log: EventLog, code: str, version: int) -> Mapping[str, Json]:

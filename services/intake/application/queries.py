@@ -4,8 +4,6 @@
 An office sees its own dossiers; another office's look as if they were not there.
 """
 
-from dataclasses import asdict
-
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -15,6 +13,10 @@ from services.common.eventlog.port import EventLog
 from services.intake.application.facts import dossier_of
 
 PAGE_MAX = 200
+_SHOWN = (
+    "version", "status", "procedure", "procedure_version", "office", "code", "due_at", "opened",
+    "rescheduled", "stopped_at", "return_channel", "return_machine", "ready_at",
+)  # fmt: skip
 
 
 def dossier(log: EventLog, identifier: str, *, office: str) -> dict[str, Json]:
@@ -22,7 +24,11 @@ def dossier(log: EventLog, identifier: str, *, office: str) -> dict[str, Json]:
     found = dossier_of(log, identifier)
     if not found.status or found.office != office:
         raise _unknown()
-    return {**asdict(found), "reported": sorted(found.reported), "dossier": identifier}
+    shown: dict[str, Json] = {name: getattr(found, name) for name in _SHOWN}
+    disputed: dict[str, Json] = {**found.disputed}
+    return {
+        **shown, "dossier": identifier, "reported": sorted(found.reported), "disputed": disputed,
+    }  # fmt: skip
 
 
 def timeline(log: EventLog, identifier: str, *, office: str) -> list[dict[str, Json]]:

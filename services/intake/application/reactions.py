@@ -12,16 +12,15 @@ from services.common.eventlog.recording import Change
 from services.common.messaging.reaction import Handler
 from services.intake.application.facts import data_of, dossier_of, facts, office_of_machine
 from services.intake.application.ports import OneStopPort
-from services.intake.domain.dossier import (
-    ACCEPTED,
-    RETURNED,
-    Command,
+from services.intake.domain.acts import (
+    Act,
     MarkReady,
     RecordReport,
     RegisterDossier,
     ReturnDossier,
-    decide,
 )
+from services.intake.domain.dossier import decide
+from services.intake.domain.transitions import ACCEPTED, RETURNED
 
 
 def event_handlers(log: EventLog) -> Mapping[str, Handler]:
@@ -59,7 +58,11 @@ def event_handlers(log: EventLog) -> Mapping[str, Handler]:
     def return_result(event: RecordedEvent) -> Sequence[Change]:
         data = data_of(event)
         command = ReturnDossier(
-            machine=_machine(event), grant=str(data["grant"]), released_event=str(event.event_id)
+            channel="kiosk",
+            proof=f"grant {data['grant']}",
+            machine=_machine(event),
+            grant=str(data["grant"]),
+            released_event=str(event.event_id),
         )
         return _changes(log, str(data["dossier"]), command)
 
@@ -86,13 +89,21 @@ def one_stop_handlers(log: EventLog, one_stop: OneStopPort) -> Mapping[str, Hand
             accepted_at=event.occurred_at,
             due_at=datetime.fromisoformat(str(data["due_at"])),
         )
-        return _changes(log, dossier, RecordReport(status=ACCEPTED, reference=reference))
+        return _changes(
+            log,
+            dossier,
+            RecordReport(status=ACCEPTED, reference=reference, reported=str(event.event_id)),
+        )
 
     def tell_returned(event: RecordedEvent) -> Sequence[Change]:
         dossier = _subject(event)
         known = dossier_of(log, dossier)
         reference = one_stop.progress(known.code, status=RETURNED, at=event.occurred_at)
-        return _changes(log, dossier, RecordReport(status=RETURNED, reference=reference))
+        return _changes(
+            log,
+            dossier,
+            RecordReport(status=RETURNED, reference=reference, reported=str(event.event_id)),
+        )
 
     return {"dossier.accepted": tell_accepted, "dossier.returned": tell_returned}
 
@@ -103,7 +114,7 @@ EVENT_HANDLERS: Final = {
 }
 
 
-def _changes(log: EventLog, dossier: str, command: Command) -> list[Change]:
+def _changes(log: EventLog, dossier: str, command: Act) -> list[Change]:
     known = dossier_of(log, dossier)
     decided = facts(decide(command, known), dossier)
     if not decided:

@@ -55,6 +55,17 @@ def due_at(accepted: datetime, working_days: int, calendar: Calendar) -> datetim
     return datetime.combine(day, CLOSING, VIETNAM)
 
 
+def extend(due: datetime, stopped: datetime, resumed: datetime, calendar: Calendar) -> datetime:
+    """Return ``due`` moved by the working days after the day of ``stopped`` up to ``resumed``."""
+    day, until = stopped.astimezone(VIETNAM).date(), resumed.astimezone(VIETNAM).date()
+    later = due.astimezone(VIETNAM).date()
+    while day < until:
+        day += _ONE_DAY
+        if calendar.is_working(day):
+            later = next_working_day(later, calendar)
+    return datetime.combine(later, CLOSING, VIETNAM)
+
+
 def next_working_day(day: date, calendar: Calendar) -> date:
     """Return the first working day after ``day``."""
     day += _ONE_DAY

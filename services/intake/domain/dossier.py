@@ -1,134 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A dossier's life in the national portal's states (Decree 61/2018 and its successors).
+"""A dossier's life: fold its events, decide its commands (states: ``transitions``).
 
-1 registered · 2 accepted · 9 completed · 10 returned. A machine only registers; accepting is an
-official's act (Decree 309/2026, article 17).
+A machine only registers; accepting is an official's act (Decree 309/2026, article 17).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, assert_never
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from services.common.errors import Refused
+from services.intake.domain import acts
+from services.intake.domain.transitions import (
+    COMPLETED,
+    NAMES,
+    TRANSITIONS,
+    UNKNOWN,
+    target_of,
+)
 
 Data = Mapping[str, object]
 Fact = tuple[str, dict[str, object]]
 
-REGISTERED: Final = 1
-ACCEPTED: Final = 2
-COMPLETED: Final = 9
-RETURNED: Final = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegisterDossier:
-    """Know a dossier that a machine took in."""
-
-    procedure: str
-    procedure_version: int
-    office: str
-    machine: str
-    pouch: str
-    copies: int
-    papers: tuple[str, ...]
-    contact_event: str
-    pages: int
-    exemption: str | None
-    lookup: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptDossier:
-    """An official checked the papers and gives a code and a due time."""
-
-    code: str
-    official: str
-    due_at: str
-    working_days: int
-    fee_settled: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompleteDossier:
-    """The one-stop system says that the result is to be returned at a machine."""
-
-    result_number: str
-    return_machine: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarkReady:
-    """The result lies in a cell."""
-
-    machine: str
-    cell: int
-    loaded_event: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReturnDossier:
-    """The citizen took the result."""
-
-    machine: str
-    grant: str
-    released_event: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordReport:
-    """The one-stop system acknowledged a status."""
-
-    status: int
-    reference: str
-
-
-Command = (
-    RegisterDossier | AcceptDossier | CompleteDossier | MarkReady | ReturnDossier | RecordReport
-)
+NOT_STARTED: Final = "not_started"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dossier:
-    """What decisions need; ``version`` is the stream's, ``status`` 0 before registration."""
+    """What decisions need.
+
+    Attributes:
+        version: of the stream.
+        status: the portal's, 0 before registration.
+        been: every status it has been in.
+        guided: statuses in which papers were asked for; each at most once.
+        stopped_at: when the clock was stopped, empty while it runs.
+        clock: what the deadline does in a supplement: not_started, pause or restart.
+        ready_at: ``machine/cell`` where the result lies.
+        reported: events, or statuses, that the one-stop system acknowledged.
+        disputed: status by event that the one-stop system refused.
+    """
 
     version: int = 0
-    status: int = 0
+    status: int = UNKNOWN
+    been: frozenset[int] = frozenset()
     procedure: str = ""
     procedure_version: int = 0
     office: str = ""
+    machine: str = ""
+    lookup: str = ""
     code: str = ""
     due_at: str = ""
+    opened: bool = False
+    rescheduled: bool = False
+    guided: frozenset[int] = frozenset()
+    stopped_at: str = ""
+    clock: str = ""
+    return_channel: str = ""
     return_machine: str = ""
     ready_at: str = ""
     reported: frozenset[int] = frozenset()
+    reported_events: frozenset[str] = frozenset()
+    disputed: Mapping[str, int] = field(default_factory=dict)
 
 
 def evolve(dossier: Dossier, event_type: str, data: Data) -> Dossier:
     """Apply one ``dossier.*`` event; never refuses."""
-    grown = replace(dossier, version=dossier.version + 1)
-    match event_type:
-        case "dossier.registered":
-            return replace(
-                grown,
-                status=REGISTERED,
-                procedure=str(data["procedure"]),
-                procedure_version=int(str(data["procedure_version"])),
-                office=str(data["office"]),
-            )
-        case "dossier.accepted":
-            return replace(
-                grown, status=ACCEPTED, code=str(data["code"]), due_at=str(data["due_at"])
-            )
-        case "dossier.completed":
-            return replace(grown, status=COMPLETED, return_machine=str(data["return_machine"]))
-        case "dossier.ready":
-            return replace(grown, ready_at=f"{data['machine']}/{data['cell']}")
-        case "dossier.returned":
-            return replace(grown, status=RETURNED)
-        case "dossier.reported":
-            return replace(grown, reported=grown.reported | {int(str(data["status"]))})
-        case _:
-            return grown
+    status = target_of(event_type, dossier.status)
+    grown = replace(
+        dossier, version=dossier.version + 1, status=status, been=dossier.been | {status}
+    )
+    change = _EVOLUTIONS.get(event_type)
+    return grown if change is None else replace(grown, **change(dossier, data))
 
 
 def fold(events: Sequence[tuple[str, Data]]) -> Dossier:
@@ -139,130 +81,271 @@ def fold(events: Sequence[tuple[str, Data]]) -> Dossier:
     return dossier
 
 
-def decide(command: Command, dossier: Dossier) -> list[Fact]:
+def decide(command: acts.Act, dossier: Dossier) -> list[Fact]:
     """Return the events ``command`` causes; none where it is already so.
 
     Raises:
-        Refused: ``already_registered``, ``not_registered``, ``wrong_status``, ``fee_unpaid``,
-            ``other_machine``, ``not_ready``.
+        Refused: ``not_registered``, ``already_registered``, ``wrong_status`` by the table, and
+            what the rules below name.
     """
-    match command:
-        case RegisterDossier():
-            return _register(command, dossier)
-        case AcceptDossier():
-            return _accept(command, dossier)
-        case CompleteDossier():
-            return _complete(command, dossier)
-        case MarkReady():
-            return _mark_ready(command, dossier)
-        case ReturnDossier():
-            return _return(command, dossier)
-        case RecordReport():
-            return _report(command, dossier)
-        case _:
-            assert_never(command)
+    early = _EARLY.get(type(command))
+    if early is not None:
+        facts = early(command, dossier)
+        if facts is not None:
+            return facts
+    _require(command.event, dossier)
+    rule = _RULES.get(type(command))
+    extra = {} if rule is None else rule(command, dossier)
+    return [(command.event, {**command.data(), **extra})]
 
 
-def _register(command: RegisterDossier, dossier: Dossier) -> list[Fact]:
-    if dossier.status:
-        raise Refused("already_registered", "the dossier is known", "hồ sơ đã được ghi nhận")
-    facts: dict[str, object] = {
-        "procedure": command.procedure,
-        "procedure_version": command.procedure_version,
-        "office": command.office,
-        "channel": "kiosk",
-        "machine": command.machine,
-        "pouch": command.pouch,
-        "copies": command.copies,
-        "papers": list(command.papers),
-        "contact_event": command.contact_event,
-        "pages": command.pages,
-        "exemption": command.exemption,
-        "lookup": command.lookup,
-    }
-    return [("dossier.registered", facts)]
-
-
-def _accept(command: AcceptDossier, dossier: Dossier) -> list[Fact]:
-    _require(dossier, REGISTERED)
-    if not command.fee_settled:
-        raise Refused("fee_unpaid", "the fee is not paid yet", "hồ sơ chưa nộp đủ phí, lệ phí")
-    facts: dict[str, object] = {
-        "code": command.code,
-        "official": command.official,
-        "due_at": command.due_at,
-        "working_days": command.working_days,
-    }
-    return [("dossier.accepted", facts)]
-
-
-def _complete(command: CompleteDossier, dossier: Dossier) -> list[Fact]:
-    if dossier.status == COMPLETED and dossier.return_machine == command.return_machine:
-        return []
-    _require(dossier, ACCEPTED)
-    facts: dict[str, object] = {
-        "code": dossier.code,
-        "result_number": command.result_number,
-        "return_machine": command.return_machine,
-    }
-    return [("dossier.completed", facts)]
-
-
-def _mark_ready(command: MarkReady, dossier: Dossier) -> list[Fact]:
-    _require(dossier, COMPLETED)
-    if dossier.return_machine != command.machine:
-        raise Refused(
-            "other_machine",
-            f"the result is to be returned at {dossier.return_machine}",
-            f"kết quả phải trả tại máy {dossier.return_machine}",
-            field="machine",
-        )
-    facts: dict[str, object] = {
-        "machine": command.machine,
-        "cell": command.cell,
-        "loaded_event": command.loaded_event,
-    }
-    return [("dossier.ready", facts)]
-
-
-def _return(command: ReturnDossier, dossier: Dossier) -> list[Fact]:
-    _require(dossier, COMPLETED)
-    if not dossier.ready_at:
-        raise Refused("not_ready", "no result lies in a machine", "chưa có kết quả trong máy")
-    facts: dict[str, object] = {
-        "channel": "kiosk",
-        "machine": command.machine,
-        "grant": command.grant,
-        "released_event": command.released_event,
-    }
-    return [("dossier.returned", facts)]
-
-
-def _report(command: RecordReport, dossier: Dossier) -> list[Fact]:
-    if not dossier.code or dossier.status < command.status:
-        raise _wrong_status(dossier, command.status)
-    if command.status in dossier.reported:
-        return []
-    facts: dict[str, object] = {
-        "system": "one_stop",
-        "status": command.status,
-        "code": dossier.code,
-        "reference": command.reference,
-    }
-    return [("dossier.reported", facts)]
-
-
-def _require(dossier: Dossier, status: int) -> None:
-    if not dossier.status:
+def _require(event_type: str, dossier: Dossier) -> None:
+    sources = TRANSITIONS[event_type].sources
+    if dossier.status in sources:
+        return
+    if dossier.status == UNKNOWN:
         raise Refused("not_registered", "no such dossier", "không có hồ sơ này", field="dossier")
-    if dossier.status != status:
-        raise _wrong_status(dossier, status)
-
-
-def _wrong_status(dossier: Dossier, status: int) -> Refused:
-    return Refused(
+    if sources == {UNKNOWN}:
+        raise Refused("already_registered", "the dossier is known", "hồ sơ đã được ghi nhận")
+    wanted = sorted(sources)
+    raise Refused(
         "wrong_status",
-        f"the dossier is in status {dossier.status}, not {status}",
-        f"hồ sơ đang ở trạng thái {dossier.status}, không phải {status}",
+        f"the dossier is in status {dossier.status} ({NAMES[dossier.status][0]}), not in "
+        + " or ".join(f"{status} ({NAMES[status][0]})" for status in wanted),
+        f"hồ sơ đang ở trạng thái {dossier.status} ({NAMES[dossier.status][1]}), không phải "
+        + " hoặc ".join(f"{status} ({NAMES[status][1]})" for status in wanted),
         field="status",
     )
+
+
+# --- rules beyond the table; each returns data that the state adds -------------------------------
+
+
+def _accept(command: acts.AcceptDossier, _dossier: Dossier) -> dict[str, object]:
+    _require_paid(settled=command.fee_settled)
+    return {}
+
+
+def _open(_command: acts.OpenPouch, dossier: Dossier) -> dict[str, object]:
+    if dossier.opened:
+        raise Refused("already_opened", "the pouch is open", "túi hồ sơ đã được mở")
+    return {}
+
+
+def _request(command: acts.RequestSupplement, dossier: Dossier) -> dict[str, object]:
+    if dossier.status in dossier.guided:
+        raise Refused(
+            "already_guided",
+            "papers were asked for in this state; all reasons are given at once",
+            "đã hướng dẫn bổ sung; chỉ hướng dẫn một lần với đầy đủ lý do",
+        )
+    return {"clock": command.policy if dossier.code else NOT_STARTED}
+
+
+def _receive(command: acts.ReceiveSupplement, dossier: Dossier) -> dict[str, object]:
+    if dossier.clock == NOT_STARTED:
+        _require_paid(settled=command.fee_settled)
+    return {"clock": dossier.clock}
+
+
+def _reschedule(_command: acts.Reschedule, dossier: Dossier) -> dict[str, object]:
+    if dossier.rescheduled:
+        raise Refused(
+            "already_rescheduled", "there is one new date at most", "chỉ được hẹn lại một lần"
+        )
+    return {}
+
+
+def _complete(command: acts.CompleteDossier, dossier: Dossier) -> list[Fact] | None:
+    same = (dossier.return_channel, dossier.return_machine) == (
+        command.return_channel, command.return_machine or "",
+    )  # fmt: skip
+    if dossier.status == COMPLETED and same:
+        return []
+    facts: list[Fact] = []
+    if dossier.status in TRANSITIONS["dossier.processing_started"].sources:
+        # The hand-over was not recorded: the agency's system is the first to tell of it.
+        hand_over = acts.StartProcessing(official=command.official, agency=dossier.office)
+        facts = decide(hand_over, dossier)
+        dossier = evolve(dossier, *facts[0])
+    _require(command.event, dossier)
+    return [*facts, (command.event, {**command.data(), "code": dossier.code})]
+
+
+def _mark_ready(command: acts.MarkReady, dossier: Dossier) -> dict[str, object]:
+    if dossier.return_machine != command.machine:
+        place = dossier.return_machine or dossier.return_channel
+        raise Refused(
+            "other_machine",
+            f"the result is to be returned at {place}",
+            f"kết quả phải trả tại {place}",
+            field="machine",
+        )
+    if dossier.ready_at:
+        raise Refused("already_ready", "it lies in a cell", "kết quả đã nằm trong ngăn")
+    return {}
+
+
+def _recall(command: acts.RecallResult, dossier: Dossier) -> dict[str, object]:
+    if dossier.ready_at != f"{command.machine}/{command.cell}":
+        raise Refused("not_ready", "no result lies there", "không có kết quả trong ngăn này")
+    return {}
+
+
+def _return(command: acts.ReturnDossier, dossier: Dossier) -> dict[str, object]:
+    by_machine = command.channel == "kiosk"
+    if by_machine and not dossier.ready_at:
+        raise Refused("not_ready", "no result lies in a machine", "chưa có kết quả trong máy")
+    if not by_machine and dossier.ready_at:
+        raise Refused(
+            "lies_in_machine",
+            f"the result lies in {dossier.ready_at}; take it out first",
+            f"kết quả đang nằm ở {dossier.ready_at}; phải lấy ra trước",
+        )
+    return {}
+
+
+def _report(command: acts.RecordReport, dossier: Dossier) -> list[Fact] | None:
+    done = (
+        command.status in dossier.reported
+        if command.reported is None
+        else command.reported in dossier.reported_events
+    )
+    return [] if done else None
+
+
+def _reported(command: acts.RecordReport, dossier: Dossier) -> dict[str, object]:
+    _require_reportable(command.status, dossier)
+    return {"code": dossier.code, "event": command.reported}
+
+
+def _dispute(command: acts.DisputeReport, dossier: Dossier) -> dict[str, object]:
+    _require_reportable(command.status, dossier)
+    if command.reported in dossier.disputed:
+        raise Refused("already_disputed", "it is on the worklist", "đã có trong danh sách xử lý")
+    return {"code": dossier.code, "event": command.reported}
+
+
+def _resolve(command: acts.ResolveReport, dossier: Dossier) -> dict[str, object]:
+    if command.reported not in dossier.disputed:
+        raise Refused("not_disputed", "nothing is disputed there", "không có báo cáo bị từ chối")
+    return {"status": dossier.disputed[command.reported], "event": command.reported}
+
+
+def _require_reportable(status: int, dossier: Dossier) -> None:
+    if not dossier.code or status not in dossier.been:
+        raise Refused(
+            "wrong_status",
+            f"the dossier has not been in status {status} with a code",
+            f"hồ sơ chưa qua trạng thái {status} hoặc chưa có mã",
+            field="status",
+        )
+
+
+def _require_paid(*, settled: bool) -> None:
+    if not settled:
+        raise Refused("fee_unpaid", "the fee is not paid yet", "hồ sơ chưa nộp đủ phí, lệ phí")
+
+
+_RULES: Final[dict[type[acts.Act], Callable[..., dict[str, object]]]] = {
+    acts.OpenPouch: _open,
+    acts.AcceptDossier: _accept,
+    acts.RequestSupplement: _request,
+    acts.ReceiveSupplement: _receive,
+    acts.Reschedule: _reschedule,
+    acts.MarkReady: _mark_ready,
+    acts.RecallResult: _recall,
+    acts.ReturnDossier: _return,
+    acts.RecordReport: _reported,
+    acts.DisputeReport: _dispute,
+    acts.ResolveReport: _resolve,
+}
+_EARLY: Final[dict[type[acts.Act], Callable[..., list[Fact] | None]]] = {
+    acts.CompleteDossier: _complete,
+    acts.RecordReport: _report,
+}
+"""Commands that may be done already, or that cause more than one event."""
+
+
+# --- what each event changes beside the status ---------------------------------------------------
+
+
+def _registered(_dossier: Dossier, data: Data) -> dict[str, Any]:
+    return {
+        "procedure": str(data["procedure"]),
+        "procedure_version": int(str(data["procedure_version"])),
+        "office": str(data["office"]),
+        "machine": str(data["machine"]),
+        "lookup": str(data["lookup"]),
+    }
+
+
+def _imported(_dossier: Dossier, data: Data) -> dict[str, Any]:
+    return {
+        "procedure": str(data["procedure"]),
+        "procedure_version": int(str(data["procedure_version"])),
+        "office": str(data["office"]),
+        "code": str(data["code"]),
+        "due_at": str(data["due_at"]),
+    }
+
+
+def _coded(_dossier: Dossier, data: Data) -> dict[str, Any]:
+    return {"code": str(data["code"]), "due_at": str(data["due_at"]), "stopped_at": ""}
+
+
+def _resumed(_dossier: Dossier, data: Data) -> dict[str, Any]:
+    return {"due_at": str(data["due_at"]), "stopped_at": ""}
+
+
+def _asked(dossier: Dossier, data: Data) -> dict[str, Any]:
+    return {
+        "guided": dossier.guided | {dossier.status},
+        "stopped_at": str(data["requested_at"]),
+        "clock": str(data["clock"]),
+    }
+
+
+def _finished(_dossier: Dossier, data: Data) -> dict[str, Any]:
+    channel, machine = str(data["return_channel"]), data["return_machine"]
+    return {
+        "return_channel": channel,
+        "return_machine": "" if machine is None else str(machine),
+    }
+
+
+def _told(dossier: Dossier, data: Data) -> dict[str, Any]:
+    told = set() if data["event"] is None else {str(data["event"])}
+    return {
+        "reported": dossier.reported | {int(str(data["status"]))},
+        "reported_events": dossier.reported_events | told,
+    }
+
+
+_EVOLUTIONS: Final[dict[str, Callable[[Dossier, Data], dict[str, Any]]]] = {
+    "dossier.registered": _registered,
+    "dossier.imported": _imported,
+    "dossier.opened": lambda _d, _data: {"opened": True},
+    "dossier.accepted": _coded,
+    "dossier.supplement_requested": _asked,
+    "dossier.supplement_received": _coded,
+    "dossier.fee_due": lambda _d, data: {"stopped_at": str(data["requested_at"])},
+    "dossier.fee_cleared": _resumed,
+    "dossier.rescheduled": lambda _d, data: {"rescheduled": True, "due_at": str(data["due_at"])},
+    "dossier.completed": _finished,
+    "dossier.ready": lambda _d, data: {"ready_at": f"{data['machine']}/{data['cell']}"},
+    "dossier.recalled": lambda _d, _data: {
+        "ready_at": "", "return_channel": "counter", "return_machine": "",
+    },
+    "dossier.returned": lambda _d, _data: {"ready_at": ""},
+    "dossier.return_reversed": lambda dossier, _data: {
+        "reported": dossier.reported - {10}, "return_channel": "counter", "return_machine": "",
+    },
+    "dossier.reported": _told,
+    "dossier.report_disputed": lambda dossier, data: {
+        "disputed": {**dossier.disputed, str(data["event"]): int(str(data["status"]))},
+    },
+    "dossier.report_resolved": lambda dossier, data: {
+        "disputed": {k: v for k, v in dossier.disputed.items() if k != str(data["event"])},
+    },
+}  # fmt: skip

@@ -1,20 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """The officials' work queue as a table: one row for each dossier."""
 
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
 import psycopg
 
+from services.common import contracts
+from services.common.canonical import Json
+from services.common.clock import to_micros
 from services.common.eventlog.record import RecordedEvent
+from services.intake.domain.transitions import TRANSITIONS
 
-_STATUS = {"dossier.accepted": 2, "dossier.completed": 9, "dossier.returned": 10}
+_CREATES = ("dossier.registered", "dossier.imported")
+_COLUMNS = ("code", "due_at", "return_machine")
 
 
 class DossierProjection:
-    """Office, status, code, procedure and machine of every dossier."""
+    """Where every dossier stands, for the queues of its office."""
 
     name = "intake.dossiers"
-    version = 2
+    version = 3
     tables: tuple[str, ...] = ("dossier",)
-    types: tuple[str, ...] = ("dossier.registered", *_STATUS)
+    types: tuple[str, ...] = tuple(TRANSITIONS)
     ddl = """
         CREATE TABLE IF NOT EXISTS intake.dossier (
             dossier uuid PRIMARY KEY,
@@ -22,30 +31,65 @@ class DossierProjection:
             status integer NOT NULL,
             code text,
             procedure text NOT NULL,
-            machine text NOT NULL,
-            registered_at bigint NOT NULL
-        )
+            machine text,
+            registered_at bigint NOT NULL,
+            moved_at bigint NOT NULL,
+            due_at bigint,
+            opened boolean NOT NULL DEFAULT false,
+            return_machine text,
+            ready_at text,
+            disputed integer NOT NULL DEFAULT 0
+        );
+        CREATE INDEX IF NOT EXISTS dossier_queue ON intake.dossier (office, status, registered_at)
     """
 
     def fold(self, cursor: psycopg.Cursor, event: RecordedEvent) -> None:
         """Apply one event."""
-        data = event.data
-        if event.type == "dossier.registered":
-            cursor.execute(
-                "INSERT INTO intake.dossier"
-                " (dossier, office, status, procedure, machine, registered_at)"
-                " VALUES (%s, %s, 1, %s, %s, %s) ON CONFLICT (dossier) DO NOTHING",
-                (
-                    event.subject,
-                    data["office"],
-                    data["procedure"],
-                    data["machine"],
-                    event.recorded_at_us,
-                ),
-            )
-        else:
-            cursor.execute(
-                "UPDATE intake.dossier SET status = %s, code = coalesce(%s, code)"
-                " WHERE dossier = %s",
-                (_STATUS[event.type], data.get("code"), event.subject),
-            )
+        data = contracts.current(event.type, event.schema, event.data)
+        if event.type in _CREATES:
+            _create(cursor, event, data)
+        values = _values(event, data)
+        names = ", ".join(f"{name} = %s" for name in values)
+        counted = {"dossier.report_disputed": 1, "dossier.report_resolved": -1}.get(event.type, 0)
+        cursor.execute(
+            f"UPDATE intake.dossier SET {names}, disputed = disputed + %s"  # noqa: S608 - own names
+            " WHERE dossier = %s",
+            (*values.values(), counted, event.subject),
+        )
+
+
+def _create(cursor: psycopg.Cursor[Any], event: RecordedEvent, data: Mapping[str, Json]) -> None:
+    cursor.execute(
+        "INSERT INTO intake.dossier"
+        " (dossier, office, status, procedure, machine, registered_at, moved_at)"
+        " VALUES (%s, %s, 0, %s, %s, %s, 0) ON CONFLICT (dossier) DO NOTHING",
+        (
+            event.subject, data["office"], data["procedure"], data.get("machine"),
+            event.recorded_at_us,
+        ),
+    )  # fmt: skip
+
+
+def _values(event: RecordedEvent, data: Mapping[str, Json]) -> dict[str, object]:
+    """Return the columns that ``event`` changes."""
+    values: dict[str, object] = {}
+    target = TRANSITIONS[event.type].target
+    if target is not None:
+        values |= {"status": target, "moved_at": event.recorded_at_us}
+    for name in _COLUMNS:
+        if name in data and event.type not in {"dossier.report_disputed", "dossier.reported"}:
+            values[name] = data[name]
+    if values.get("due_at") is not None:
+        values["due_at"] = to_micros(datetime.fromisoformat(str(data["due_at"])))
+    match event.type:
+        case "dossier.opened":
+            values["opened"] = True
+        case "dossier.ready":
+            values["ready_at"] = f"{data['machine']}/{data['cell']}"
+        case "dossier.recalled":
+            values |= {"ready_at": None, "return_machine": None}
+        case "dossier.returned":
+            values["ready_at"] = None
+        case _:
+            pass
+    return values or {"moved_at": event.recorded_at_us}

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from flask.views import MethodView
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import Schema, fields, validate
 
 from services.common.eventlog.recording import Cause
 from services.common.web.app import (
@@ -16,15 +16,9 @@ from services.common.web.app import (
 )
 from services.common.web.auth import official, officials_only
 from services.intake.application import queries
-from services.intake.application.commands import Accept
+from services.intake.application.commands import Perform
 from services.intake.bootstrap import Intake
-
-
-class NothingSchema(Schema):
-    """A command without fields: an empty JSON object."""
-
-    class Meta:
-        unknown = RAISE
+from services.intake.web.verbs import VERBS
 
 
 class QueueQuerySchema(Schema):
@@ -45,9 +39,14 @@ class DossierSchema(Schema):
     office = fields.String(required=True)
     code = fields.String(required=True)
     due_at = fields.String(required=True)
+    opened = fields.Boolean(required=True)
+    rescheduled = fields.Boolean(required=True)
+    stopped_at = fields.String(required=True)
+    return_channel = fields.String(required=True)
     return_machine = fields.String(required=True)
     ready_at = fields.String(required=True)
     reported = fields.List(fields.Integer(), required=True)
+    disputed = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
 
 
 class QueueEntrySchema(Schema):
@@ -57,7 +56,7 @@ class QueueEntrySchema(Schema):
     status = fields.Integer(required=True)
     code = fields.String(required=True, allow_none=True)
     procedure = fields.String(required=True)
-    machine = fields.String(required=True)
+    machine = fields.String(required=True, allow_none=True)
     registered_at = fields.Integer(required=True)
 
 
@@ -118,21 +117,37 @@ def routes(intake: Intake) -> StrictBlueprint:
             """Return what happened to a dossier, over all services."""
             return {"events": queries.timeline(runtime.log, str(dossier), office=official().office)}
 
-    @blueprint.route("/dossiers/<uuid:dossier>/accept")
-    class Acceptance(MethodView):
+    for verb, schema in VERBS.items():
+        blueprint.route(f"/dossiers/<uuid:dossier>/{verb}", endpoint=verb)(
+            _verb(blueprint, intake, verb, schema)
+        )
+    return blueprint
+
+
+def _verb(
+    blueprint: StrictBlueprint, intake: Intake, verb: str, schema: type[Schema]
+) -> type[MethodView]:
+    """Return the view that lets officials do ``verb``."""
+
+    class Verb(MethodView):
         @officials_only
-        @blueprint.arguments(NothingSchema)
-        @blueprint.doc(parameters=[IDEMPOTENCY_KEY])
+        @blueprint.arguments(schema)
+        @blueprint.doc(
+            parameters=[IDEMPOTENCY_KEY], operationId=verb, summary=schema.__doc__ or verb
+        )
         @blueprint.response(200, DossierSchema)
-        def post(self, _nothing: dict[str, Any], dossier: UUID) -> Any:
-            """Accept a dossier: it gets its code and its due time."""
+        def post(self, words: dict[str, Any], dossier: UUID) -> Any:
+            """Do it once for the key, and return the dossier after it."""
             who, key = official(), idempotency_key()
-            intake.commands.accept(
-                Accept(dossier=str(dossier), official=who.id, office=who.office),
+            intake.commands.perform(
+                Perform(
+                    verb=verb, dossier=str(dossier), official=who.id, office=who.office,
+                    words=words,
+                ),
                 source=f"http:{who.id}",
                 key=key,
                 cause=Cause(correlation_id=correlation_id(), actor=f"official:{who.id}"),
-            )
-            return queries.dossier(runtime.log, str(dossier), office=official().office)
+            )  # fmt: skip
+            return queries.dossier(intake.runtime.log, str(dossier), office=who.office)
 
-    return blueprint
+    return Verb

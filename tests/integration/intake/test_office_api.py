@@ -20,6 +20,7 @@ from services.intake.bootstrap import Intake, bootstrap
 from services.intake.config import Config
 from services.intake.projections.dossier import DossierProjection
 from services.intake.web.server import make_app
+from services.intake.web.verbs import VERBS
 from tests.support.database import KEK, LOG_ID, Database
 from tests.support.offices import SERVICE_KEY, HandClock, Office
 from tests.support.openapi import check_openapi
@@ -283,8 +284,9 @@ def test_the_document_is_true(site: Site, database: Database) -> None:
     _project(site, database)
     seen = check_openapi(site.app, LOGIN, known={"dossier": site.registered()})
     operations = {operation for operation, _ in seen}
-    assert len(operations) == 4
-    assert all((operation, 200) in seen for operation in operations), seen
+    assert len(operations) == 3 + len(VERBS)
+    understood = {operation for operation, status in seen if status in {200, 409}}
+    assert understood == operations, seen
     assert ("GET /office/v1/dossiers", 422) in seen
 
 
@@ -317,3 +319,75 @@ def _project(site: Site, database: Database) -> None:
     )  # fmt: skip
     with psycopg.connect(database.url_for("motcua_intake"), autocommit=True) as connection:
         projector.catch_up(connection)
+
+
+def do(site: Site, dossier: str, verb: str, **words: object) -> TestResponse:
+    """Let the official do something."""
+    headers = {**LOGIN, "Idempotency-Key": str(uuid.uuid4())}
+    return site.client.post(f"/office/v1/dossiers/{dossier}/{verb}", json=words, headers=headers)
+
+
+def test_papers_are_missing_and_come(site: Site) -> None:
+    """Opened, asked for before acceptance, complete: code and due time come with the papers."""
+    dossier = site.registered()
+    assert do(site, dossier, "open", differences=["Thiếu bản sao"]).get_json()["opened"]
+    asked = do(site, dossier, "request-supplement", reasons=["Thiếu bản sao căn cước"])
+    assert (asked.get_json()["status"], asked.get_json()["code"]) == (5, "")
+    problem_of(do(site, dossier, "request-supplement", reasons=["Còn thiếu"]), 409, "wrong_status")
+    received = do(site, dossier, "receive-supplement").get_json()
+    assert received["status"] == 4
+    assert received["code"].startswith("H30.12-")
+    assert received["due_at"]
+
+
+def test_every_way_through_the_office(site: Site) -> None:
+    """Started, rescheduled once, further fee, result at the counter, reversed, given again."""
+    dossier = site.registered()
+    assert site.accept(dossier).status_code == 200
+    assert do(site, dossier, "start", agency="Phòng Tư pháp").get_json()["status"] == 4
+    moved = do(site, dossier, "reschedule", due_on="2026-12-31", reason="Chờ xác minh")
+    assert moved.get_json()["due_at"].startswith("2026-12-31T17:00")
+    again = do(site, dossier, "reschedule", due_on="2027-01-04", reason="Chờ xác minh")
+    problem_of(again, 409, "already_rescheduled")
+    words = {"result_number": "KQ-1", "return_channel": "counter"}
+    assert do(site, dossier, "complete", **words).get_json()["status"] == 9
+    assert (
+        do(site, dossier, "return", channel="counter", proof="Ký nhận").get_json()["status"] == 10
+    )
+    assert do(site, dossier, "reverse-return", reason="Giao nhầm").get_json()["status"] == 9
+    assert do(site, dossier, "return", channel="post", proof="EMS 1").get_json()["status"] == 10
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "field"),
+    [
+        ("refuse", {}, "reason"),
+        ("refuse", {"reason": "  "}, "reason"),
+        ("request-supplement", {"reasons": []}, "reasons"),
+        ("request-supplement", {"reasons": ["x"], "respond_by": "soon"}, "respond_by"),
+        ("ask-fee", {"le_phi_vnd": -1, "reason": "x"}, "le_phi_vnd"),
+        ("reschedule", {"due_on": "2026-13-01", "reason": "x"}, "due_on"),
+        ("complete", {"result_number": "1", "return_channel": "drone"}, "return_channel"),
+        ("return", {"channel": "kiosk", "proof": "x"}, "channel"),
+        ("resolve-report", {"event": "x", "reason": "x"}, "event"),
+        ("accept", {"surprise": 1}, "surprise"),
+    ],
+)
+def test_words_that_make_no_sense(
+    site: Site, verb: str, words: dict[str, object], field: str
+) -> None:
+    """Each bad word is refused by its field's name; nothing happens."""
+    dossier = site.registered()
+    assert field in problem_of(do(site, dossier, verb, **words), 422, "invalid")
+    assert site.office.story(dossier) == ["dossier.registered"]
+
+
+def test_nothing_due_and_days_off(site: Site) -> None:
+    """A fee of 0 and a new date on a Sunday or before the old one are refused by field."""
+    dossier = site.registered()
+    site.accept(dossier)
+    do(site, dossier, "start", agency="Phòng Tư pháp")
+    assert problem_of(do(site, dossier, "ask-fee", reason="x"), 409, "nothing_due") == ["phi_vnd"]
+    for day, code in (("2026-12-27", "not_a_working_day"), ("2026-11-16", "not_later")):
+        moved = do(site, dossier, "reschedule", due_on=day, reason="x")
+        assert problem_of(moved, 409, code) == ["due_on"]

@@ -9,85 +9,9 @@ from hypothesis import strategies as st
 
 from services.common.clock import VIETNAM
 from services.common.errors import Refused
-from services.common.lookup import NO_LOOKUP
 from services.intake.adapters.calendar import vietnam
-from services.intake.domain import dossier as d
 from services.intake.domain.deadline import Calendar, due_at
 from services.intake.domain.dossier_code import make_code, read_code
-
-REGISTER = d.RegisterDossier(
-    procedure="2.000635", procedure_version=1, office="VT", machine="VT01", pouch="P1", copies=1,
-    papers=("Tờ khai",), contact_event="e", pages=1, exemption=None, lookup=NO_LOOKUP,
-)  # fmt: skip
-ACCEPT = d.AcceptDossier(
-    code="H30.12-261123-0001", official="cb001", due_at="2026-11-25T17:00:00+07:00",
-    working_days=1, fee_settled=True,
-)  # fmt: skip
-COMPLETE = d.CompleteDossier(result_number="KQ1", return_machine="VT01")
-READY = d.MarkReady(machine="VT01", cell=3, loaded_event="e2")
-RETURN = d.ReturnDossier(machine="VT01", grant="g", released_event="e3")
-LIFE: list[d.Command] = [REGISTER, ACCEPT, COMPLETE, READY, RETURN]
-
-
-def given_(*commands: d.Command) -> d.Dossier:
-    """Return the dossier after ``commands``."""
-    state = d.Dossier()
-    for command in commands:
-        for fact in d.decide(command, state):
-            state = d.evolve(state, *fact)
-    return state
-
-
-def test_a_whole_life() -> None:
-    """Registered, accepted, completed, ready, returned: statuses 1, 2, 9, 9, 10."""
-    statuses = [given_(*LIFE[: n + 1]).status for n in range(len(LIFE))]
-    assert statuses == [1, 2, 9, 9, 10]
-
-
-@pytest.mark.parametrize(
-    ("before", "command", "code"),
-    [
-        ([], ACCEPT, "not_registered"),
-        ([REGISTER], REGISTER, "already_registered"),
-        ([REGISTER], COMPLETE, "wrong_status"),
-        ([REGISTER], RETURN, "wrong_status"),
-        ([REGISTER, ACCEPT], ACCEPT, "wrong_status"),
-        ([REGISTER, ACCEPT], READY, "wrong_status"),
-        ([REGISTER, ACCEPT, COMPLETE], RETURN, "not_ready"),
-        (LIFE, RETURN, "wrong_status"),
-        (LIFE, COMPLETE, "wrong_status"),
-        ([REGISTER], d.RecordReport(status=2, reference="r"), "wrong_status"),
-        ([REGISTER, ACCEPT], d.RecordReport(status=10, reference="r"), "wrong_status"),
-    ],
-)
-def test_what_is_not_allowed(before: list[d.Command], command: d.Command, code: str) -> None:
-    """Every act out of its order is refused with its code."""
-    with pytest.raises(Refused) as caught:
-        d.decide(command, given_(*before))
-    assert caught.value.code == code
-    assert caught.value.vi
-
-
-def test_unpaid_is_not_accepted() -> None:
-    """An official cannot accept before the fee is covered."""
-    unpaid = d.AcceptDossier(code="c", official="o", due_at="x", working_days=0, fee_settled=False)
-    with pytest.raises(Refused, match="fee_unpaid"):
-        d.decide(unpaid, given_(REGISTER))
-
-
-def test_other_machine_is_refused() -> None:
-    """A result meant for one machine is not made ready at another."""
-    other = d.MarkReady(machine="CT01", cell=1, loaded_event="e")
-    with pytest.raises(Refused, match="other_machine"):
-        d.decide(other, given_(REGISTER, ACCEPT, COMPLETE))
-
-
-def test_report_is_recorded_once() -> None:
-    """The same acknowledged status is one event, however often it is acknowledged."""
-    report = d.RecordReport(status=2, reference="r")
-    assert len(d.decide(report, given_(REGISTER, ACCEPT))) == 1
-    assert d.decide(report, given_(REGISTER, ACCEPT, report)) == []
-
 
 DEADLINES = [
     # accepted, working days, due (2024–2026, counted by hand)

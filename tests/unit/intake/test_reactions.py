@@ -14,7 +14,7 @@ from services.common.messaging.reaction import Reactor
 from services.common.messaging.reactor_runner import Outcome, ReactorRunner
 from services.intake.adapters.calendar import vietnam
 from services.intake.adapters.one_stop import ReturnOrder
-from services.intake.application.commands import Accept, Commands
+from services.intake.application.commands import Commands, Perform
 from services.intake.application.facts import dossier_of
 from services.intake.application.pull import PullReturns
 from services.intake.application.reactions import event_handlers, one_stop_handlers
@@ -77,8 +77,8 @@ class World:
 
     def accept(self, dossier: str, *, key: str = "", office: str = OFFICE) -> str:
         """Accept and return the code."""
-        self.commands.accept(
-            Accept(dossier=dossier, official="cb001", office=office),
+        self.commands.perform(
+            Perform(verb="accept", dossier=dossier, official="cb001", office=office),
             source="http:cb001", key=key or str(uuid.uuid4()),
             cause=Cause(correlation_id=str(uuid.uuid4()), actor="official:cb001"),
         )  # fmt: skip
@@ -137,8 +137,8 @@ def test_the_whole_way(world: World) -> None:
     assert world.react("kiosk.result_released") is Outcome.HANDLED
     assert world.react("dossier.returned") is Outcome.HANDLED
     assert world.office.story(dossier) == [
-        "dossier.registered", "dossier.accepted", "dossier.reported", "dossier.completed",
-        "dossier.ready", "dossier.returned", "dossier.reported",
+        "dossier.registered", "dossier.accepted", "dossier.reported", "dossier.processing_started",
+        "dossier.completed", "dossier.ready", "dossier.returned", "dossier.reported",
     ]  # fmt: skip
     assert [(code, status) for code, status, _ in world.other.told] == [(code, 2), (code, 10)]
     assert world.other.told[0][2] == datetime(2026, 11, 16, 17, tzinfo=VIETNAM)

@@ -14,7 +14,7 @@ from services.common.eventlog.recording import Cause
 from services.common.messaging.reaction import Reactor
 from services.common.messaging.reactor_runner import Outcome, ReactorRunner
 from services.intake.adapters.calendar import vietnam
-from services.intake.application.commands import Accept, Commands
+from services.intake.application.commands import Commands, Perform
 from services.intake.application.reactions import event_handlers
 from services.notify.application.ports import NotTaken, Receipt, Taken
 from services.notify.application.reactions import Reactions
@@ -70,8 +70,8 @@ class World:
             self.office.newest("kiosk.dossier_deposited")
         )
         self.office.settle(dossier)
-        Commands(intake, self.clock, vietnam).accept(
-            Accept(dossier=dossier, official="cb001", office="VT"),
+        Commands(intake, self.clock, vietnam).perform(
+            Perform(verb="accept", dossier=dossier, official="cb001", office="VT"),
             source="test", key=str(uuid.uuid4()), cause=DOSSIER_CAUSE,
         )  # fmt: skip
         self.recorder = self.office.recorder("motcua_notify")
