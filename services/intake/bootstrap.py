@@ -36,7 +36,7 @@ def bootstrap(config: Config) -> Intake:
         config=config,
         runtime=runtime,
         reactors=(
-            Reactor(name="intake.reactions", handlers=event_handlers(runtime.log)),
+            Reactor(name="intake.reactions", handlers=event_handlers(runtime.log, vietnam)),
             Reactor(name="intake.one_stop", handlers=one_stop_handlers(runtime.log, one_stop)),
         ),
         commands=commands,

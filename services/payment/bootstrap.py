@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from services.common.messaging.reaction import Reactor
 from services.common.runtime import Runtime
+from services.payment.application import receipts
 from services.payment.application.reactions import Bank, event_handlers
 from services.payment.config import Config
 
@@ -23,5 +24,11 @@ def bootstrap(config: Config) -> PaymentService:
     runtime = Runtime(config.core)
     bank = Bank(bin=config.bank_bin, account=config.bank_account, token_key=config.core.service_key)
     handlers = event_handlers(runtime.log, bank)
-    reactors = (Reactor(name="payment.reactions", handlers=handlers),)
+    reactors = (
+        Reactor(name="payment.reactions", handlers=handlers),
+        Reactor(
+            name=receipts.REACTOR,
+            handlers=receipts.event_handlers(runtime.log, config.receipt_symbol),
+        ),
+    )
     return PaymentService(config=config, runtime=runtime, reactors=reactors)

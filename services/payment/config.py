@@ -19,6 +19,7 @@ class Config:
         bank_bin: six digits of the collecting body's bank.
         bank_account: its account.
         officials_file: JSON of officials' token digests.
+        receipt_symbol: the series of receipts that the collecting body registered.
     """
 
     core: CoreConfig
@@ -27,6 +28,7 @@ class Config:
     bank_bin: str
     bank_account: str
     officials_file: str
+    receipt_symbol: str
 
 
 def read_config(environ: Mapping[str, str], *, web: bool) -> Config:
@@ -39,6 +41,7 @@ def read_config(environ: Mapping[str, str], *, web: bool) -> Config:
         bank_bin=settings.text("MOTCUA_BANK_BIN"),
         bank_account=settings.text("MOTCUA_BANK_ACCOUNT"),
         officials_file=settings.path("MOTCUA_OFFICIALS_FILE") if web else "",
+        receipt_symbol=settings.text("MOTCUA_RECEIPT_SYMBOL", default="BL"),
     )
     settings.finish()
     return config

@@ -116,12 +116,28 @@ MUTANTS: Final = (
     Mutant(
         "the ledger books one side only", "services/payment/domain/ledger.py",
         "        self.accounts[credit] -= amount", "        self.accounts[credit] -= 0",
-        (f"{_PAYMENT}::test_any_order_settles_once_and_sums_to_nought",),
+        ("tests/unit/payment/test_payment.py",),
     ),
     Mutant(
         "a payment settles twice", "services/payment/domain/payment.py",
-        "not after.settled and after.paid", "after.paid",
-        (f"{_PAYMENT}::test_any_order_settles_once_and_sums_to_nought",),
+        "after.asked and not after.settled and", "after.asked and",
+        ("tests/unit/payment/test_payment.py",),
+    ),
+    Mutant(
+        "one officer pays money back alone", "services/payment/domain/payment.py",
+        "if refund.requested_by == command.by:", "if False:",
+        ("tests/unit/payment/test_payment.py::test_what_is_not_allowed",),
+    ),
+    Mutant(
+        "fees of a refused dossier are kept", "services/payment/domain/payment.py",
+        '{"refused": True,', '{"refused": False,',
+        ("tests/unit/payment/test_payment.py::test_how_a_dossier_ends",),
+    ),
+    Mutant(
+        "a finished dossier is finished again", "services/intake/domain/transitions.py",
+        '"dossier.completed": _row((PROCESSING,), COMPLETED, "agency")',
+        '"dossier.completed": _row((PROCESSING, REFUSED), COMPLETED, "agency")',
+        ("tests/unit/intake/test_dossier.py::test_the_table_is_the_laws",),
     ),
     Mutant(
         "anybody signs for the bank", "services/payment/adapters/payos.py",

@@ -80,6 +80,85 @@ class PaymentSettledV1(EventSchema):
     overpaid_vnd = v.vnd()
 
 
+class PaymentDutyRequestedV1(EventSchema):
+    """A further fee came up while the dossier was resolved (``duty_event`` asked for it)."""
+
+    duty_event = v.uuid()
+    le_phi_vnd = v.vnd()
+    phi_vnd = v.vnd()
+    amount_vnd = v.vnd(low=1)
+    token = _token()
+    qr = fields.String(required=True, validate=validate.Length(1, 300))
+    machine = v.serial(nullable=True)
+
+
+class PaymentClosedV1(EventSchema):
+    """The dossier ended without a result; ``owed_vnd`` is the citizen's again, by its parts."""
+
+    because = v.one_of("refused", "withdrawn", "stopped")
+    cause_event = v.uuid()
+    le_phi_vnd = v.vnd()
+    phi_vnd = v.vnd()
+    advance_vnd = v.vnd()
+    overpaid_vnd = v.vnd()
+    owed_vnd = v.vnd()
+
+
+class PaymentRefundRequestedV1(EventSchema):
+    """An officer asks that what is owed be paid back; ``overpaid_vnd`` of it was overpaid."""
+
+    refund = v.uuid()
+    amount_vnd = v.vnd(low=1)
+    overpaid_vnd = v.vnd()
+    by = v.word()
+
+
+class PaymentRefundApprovedV1(EventSchema):
+    """A second officer agreed."""
+
+    refund = v.uuid()
+    by = v.word()
+
+
+class PaymentRefundPaidV1(EventSchema):
+    """The money went out."""
+
+    refund = v.uuid()
+    amount_vnd = v.vnd(low=1)
+    reference = v.word()
+    by = v.word()
+
+
+class PaymentBankCallbackConflictV1(EventSchema):
+    """On the bank credit: the same reference came with other facts; a person has to look."""
+
+    provider = v.word(16)
+    reference = v.word(64)
+    amount_vnd = v.vnd(low=1)
+    body_digest = v.hex32()
+
+
+class ReceiptLineSchema(EventSchema):
+    """One amount of a receipt."""
+
+    kind = v.one_of("le_phi", "phi")
+    amount_vnd = v.vnd(low=1)
+
+
+class ReceiptIssuedV1(EventSchema):
+    """``receipt-<symbol>-<year>``: version = number, without a gap (Decree 254/2026 article 23)."""
+
+    symbol = v.word(16)
+    year = v.count(2024, 2999)
+    number = v.count(1, 99_999_999)
+    dossier = v.dossier_id()
+    lines = fields.List(fields.Nested(ReceiptLineSchema), required=True, validate=v.some(10))
+    amount_vnd = v.vnd(low=1)
+    amount_words_vi = v.text(300)
+    settled_event = v.uuid()
+    collected_at = v.instant()
+
+
 register(
     EventContract(
         type="payment.requested", schema=1, fields=PaymentRequestedV1,
@@ -112,5 +191,35 @@ register(
     EventContract(
         type="payment.settled", schema=1, fields=PaymentSettledV1,
         en="The fee is covered.", vi="Đã thanh toán đủ.",
+    ),
+    EventContract(
+        type="payment.duty_requested", schema=1, fields=PaymentDutyRequestedV1,
+        en="A further fee was asked.", vi="Yêu cầu nộp bổ sung phí, lệ phí.",
+    ),
+    EventContract(
+        type="payment.closed", schema=1, fields=PaymentClosedV1,
+        en="The dossier ended; what is not earned is owed.",
+        vi="Hồ sơ kết thúc; ghi khoản phải hoàn.",
+    ),
+    EventContract(
+        type="payment.refund_requested", schema=1, fields=PaymentRefundRequestedV1,
+        en="A refund was asked for.", vi="Đề nghị hoàn tiền.",
+    ),
+    EventContract(
+        type="payment.refund_approved", schema=1, fields=PaymentRefundApprovedV1,
+        en="A refund was approved.", vi="Duyệt hoàn tiền.",
+    ),
+    EventContract(
+        type="payment.refund_paid", schema=1, fields=PaymentRefundPaidV1,
+        en="A refund was paid.", vi="Đã hoàn tiền.",
+    ),
+    EventContract(
+        type="payment.bank_callback_conflict", schema=1, fields=PaymentBankCallbackConflictV1,
+        en="The same bank reference came with other facts.",
+        vi="Báo có trùng mã nhưng khác nội dung.",
+    ),
+    EventContract(
+        type="receipt.issued", schema=1, fields=ReceiptIssuedV1,
+        en="A receipt was issued.", vi="Đã lập biên lai.",
     ),
 )  # fmt: skip

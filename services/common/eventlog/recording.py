@@ -7,14 +7,16 @@ except the upload of machine journals, whose bytes were made at the machine.
 """
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from services.common import contracts
 from services.common.canonical import Json, JsonObject, canonical_json
 from services.common.clock import Clock, to_micros, to_millis
+from services.common.errors import Conflict
 from services.common.eventlog.port import EventLog, KeyStore
 from services.common.eventlog.record import (
     Appended,
@@ -33,6 +35,8 @@ from services.common.personal import (
     open_sealed,
     seal,
 )
+
+DECISIONS_MAX: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +173,43 @@ class Recorder:
                 handled=handled,
             )
         )
+
+    def decide(
+        self,
+        changes: Callable[[], Sequence[Change]],
+        *,
+        source: str,
+        key: str,
+        cause: Cause,
+        asked: Json,
+    ) -> Appended | None:
+        """Fold, decide and record; again when a stream moved on meanwhile, at most eight times.
+
+        Args:
+            changes: folds what it needs from the log and decides; empty where it is so already.
+            source: as ``record``.
+            key: as ``record``.
+            cause: as ``record``.
+            asked: as ``record``.
+
+        Raises:
+            Refused: the decision's, or ``idempotency_key_reused``.
+            Conflict: others were faster eight times in a row.
+        """
+        first = self.answered(source=source, key=key, asked=asked)
+        if first is not None:
+            return first
+        last: Conflict | None = None
+        for _ in range(DECISIONS_MAX):
+            decided = changes()
+            if not decided:
+                return None
+            try:
+                return self.record(decided, source=source, key=key, cause=cause, asked=asked)
+            except Conflict as conflict:
+                last = conflict
+        assert last is not None, "the loop ends only after a conflict"
+        raise last
 
     def answered(self, *, source: str, key: str, asked: Json) -> Appended | None:
         """Return the first answer to ``(source, key)``, or None when the request is new.

@@ -23,12 +23,15 @@ UNROUTED_LENGTH_MAX: Final = 100_000
 BINDINGS: Final[dict[str, tuple[str, ...]]] = {
     "intake.reactions": (
         "kiosk.dossier_deposited", "kiosk.result_loaded", "kiosk.result_released",
+        "payment.settled",
     ),
     "intake.one_stop": ("dossier.accepted", "dossier.returned"),
     "payment.reactions": (
-        "dossier.registered", "kiosk.cash_note_credited", "kiosk.cash_closed",
+        "dossier.registered", "dossier.fee_due", "dossier.refused", "dossier.withdrawn",
+        "dossier.stopped", "kiosk.cash_note_credited", "kiosk.cash_closed",
         "payment.bank_credit_received",
     ),
+    "payment.receipts": ("payment.settled",),
     "notify.reactions": ("dossier.accepted", "kiosk.grant_stored"),
     "notify.sending": ("notification.requested",),
     "kiosk_sync.reactions": ("payment.requested", "payment.settled", "dossier.ready"),

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands of officials and timers: fold from the log, decide, record once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
 from services.common.canonical import Json
 from services.common.clock import Clock
-from services.common.errors import Conflict, Refused
+from services.common.errors import Refused
 from services.common.eventlog.record import Appended
 from services.common.eventlog.recording import Cause, Change, Recorder
 from services.intake.application.facts import dossier_of, facts
@@ -16,8 +16,6 @@ from services.intake.application.officials import ACTS, Desk
 from services.intake.application.ports import CalendarOf
 from services.intake.domain.acts import CompleteDossier
 from services.intake.domain.dossier import decide
-
-_TRIES: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +96,7 @@ class Commands:
             return [done, *desk.given]
 
         asked: Json = [command.verb, command.dossier, command.official, _plain(command.words)]
-        return self._record(changes, source=source, key=key, cause=cause, asked=asked)
+        return self._recorder.decide(changes, source=source, key=key, cause=cause, asked=asked)
 
     def complete(
         self, command: Complete, *, source: str, key: str, cause: Cause
@@ -124,34 +122,7 @@ class Commands:
             return [Change(stream=stream, expected_version=dossier.version, facts=decided)]
 
         asked: Json = ["complete", command.code, command.machine, command.result_number]
-        return self._record(changes, source=source, key=key, cause=cause, asked=asked)
-
-    def _record(
-        self,
-        changes: Callable[[], list[Change]],
-        *,
-        source: str,
-        key: str,
-        cause: Cause,
-        asked: Json,
-    ) -> Appended | None:
-        """Decide and record; fold and decide again when a stream moved on meanwhile."""
-        answered = self._recorder.answered(source=source, key=key, asked=asked)
-        if answered is not None:
-            return answered
-        last: Conflict | None = None
-        for _ in range(_TRIES):
-            decided = changes()
-            if not decided:
-                return None
-            try:
-                return self._recorder.record(
-                    decided, source=source, key=key, cause=cause, asked=asked
-                )
-            except Conflict as conflict:
-                last = conflict
-        assert last is not None, "the loop ends only after a conflict"
-        raise last
+        return self._recorder.decide(changes, source=source, key=key, cause=cause, asked=asked)
 
 
 def _plain(words: Mapping[str, Any]) -> dict[str, Json]:

@@ -28,6 +28,23 @@ def fee_settled(log: EventLog, dossier: str) -> bool:
     return settled
 
 
+def settles_last_duty(log: EventLog, dossier: str, settled: RecordedEvent) -> bool:
+    """Say whether ``settled`` covers the further fee that the dossier waits for now.
+
+    An earlier settlement that is handled late (by the sweeper, after an outage) must not clear it.
+    """
+    asked = [e for e in log.read_stream(f"dossier-{dossier}") if e.type == "dossier.fee_due"]
+    covered = ""
+    for event in log.read_stream(settled.stream):
+        if event.version >= settled.version:
+            break
+        if event.type == "payment.duty_requested":
+            covered = str(data_of(event)["duty_event"])
+        elif event.type == "payment.settled":
+            covered = ""
+    return bool(asked) and covered == str(asked[-1].event_id)
+
+
 def procedure_of(log: EventLog, code: str, version: int) -> Mapping[str, Json]:
     """Return the pinned version of a procedure; raises Refused ``unknown_procedure``."""
     for event in log.read_stream(f"procedure-{code}", after_version=version - 1, limit=1):

@@ -10,20 +10,28 @@ from services.common.eventlog.port import EventLog
 from services.common.eventlog.record import RecordedEvent
 from services.common.eventlog.recording import Change
 from services.common.messaging.reaction import Handler
-from services.intake.application.facts import data_of, dossier_of, facts, office_of_machine
-from services.intake.application.ports import OneStopPort
+from services.intake.application.facts import (
+    data_of,
+    dossier_of,
+    facts,
+    office_of_machine,
+    settles_last_duty,
+)
+from services.intake.application.ports import CalendarOf, OneStopPort
 from services.intake.domain.acts import (
     Act,
+    ClearFee,
     MarkReady,
     RecordReport,
     RegisterDossier,
     ReturnDossier,
 )
+from services.intake.domain.deadline import extend
 from services.intake.domain.dossier import decide
-from services.intake.domain.transitions import ACCEPTED, RETURNED
+from services.intake.domain.transitions import ACCEPTED, FEE_DUE, RETURNED
 
 
-def event_handlers(log: EventLog) -> Mapping[str, Handler]:
+def event_handlers(log: EventLog, calendar_of: CalendarOf) -> Mapping[str, Handler]:
     """Return the handlers of ``intake.reactions``."""
 
     def register(event: RecordedEvent) -> Sequence[Change]:
@@ -66,7 +74,18 @@ def event_handlers(log: EventLog) -> Mapping[str, Handler]:
         )
         return _changes(log, str(data["dossier"]), command)
 
+    def clear_fee(event: RecordedEvent) -> Sequence[Change]:
+        dossier = _subject(event)
+        known = dossier_of(log, dossier)
+        if known.status != FEE_DUE or not settles_last_duty(log, dossier, event):
+            return ()
+        now, calendar = event.occurred_at, calendar_of(event.occurred_at.year)
+        due, stopped = (datetime.fromisoformat(text) for text in (known.due_at, known.stopped_at))
+        later = extend(due, stopped, now, calendar).isoformat()
+        return _changes(log, dossier, ClearFee(payment_event=str(event.event_id), due_at=later))
+
     return {
+        "payment.settled": clear_fee,
         "kiosk.dossier_deposited": register,
         "kiosk.result_loaded": mark_ready,
         "kiosk.result_released": return_result,

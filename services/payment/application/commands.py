@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.common.canonical import Json
+from services.common.errors import Refused
 from services.common.eventlog.record import Appended
 from services.common.eventlog.recording import Cause, Change, Fact, Recorder
 
@@ -49,17 +50,46 @@ def record_bank_credit(
         "account": command.account,
         "body_digest": command.body_digest,
     }
+    cause = Cause(correlation_id=correlation_id, actor=f"bank:{command.provider}")
     change = Change(
         stream=f"payment-bank.{command.provider}.{command.reference}",
         expected_version=0,
         facts=(Fact(type="payment.bank_credit_received", data=data),),
     )
-    return recorder.record(
-        [change],
-        source=f"bank:{command.provider}",
-        key=command.reference,
-        cause=Cause(correlation_id=correlation_id, actor=f"bank:{command.provider}"),
-        asked=asked,
+    try:
+        return recorder.record(
+            [change],
+            source=f"bank:{command.provider}",
+            key=command.reference,
+            cause=cause,
+            asked=asked,
+        )
+    except Refused:
+        _note_conflict(recorder, command, cause)
+        raise
+
+
+def _note_conflict(recorder: Recorder, command: RecordBankCredit, cause: Cause) -> None:
+    """Keep for people that the same reference came with other facts; once for each of them."""
+    data: dict[str, Json] = {
+        "provider": command.provider,
+        "reference": command.reference,
+        "amount_vnd": command.amount_vnd,
+        "body_digest": command.body_digest,
+    }
+    stream = f"payment-bank.{command.provider}.{command.reference}"
+
+    def changes() -> list[Change]:
+        fact = Fact(type="payment.bank_callback_conflict", data=data)
+        version = recorder.log.stream_version(stream)
+        return [Change(stream=stream, expected_version=version, facts=(fact,))]
+
+    recorder.decide(
+        changes,
+        source=f"bank:{command.provider}.conflict",
+        key=f"{command.reference}/{command.body_digest[:16]}",
+        cause=cause,
+        asked=data,
     )
 
 

@@ -14,16 +14,16 @@ from services.common.eventlog.record import RecordedEvent
 from services.common.eventlog.recording import Change, Fact, facts_of
 from services.common.messaging.reaction import Handler
 from services.common.money import Vnd
-from services.payment.domain.fees import Fee, fee_of
-from services.payment.domain.payment import (
+from services.payment.domain.acts import (
+    ClosePayment,
     Command,
     CreditCash,
     MatchBankCredit,
-    Payment,
+    RequestDuty,
     RequestPayment,
-    decide,
-    fold,
 )
+from services.payment.domain.fees import Fee, fee_of
+from services.payment.domain.payment import Payment, decide, fold
 from services.payment.domain.token import make_token, transfer_text
 from services.payment.domain.vietqr import dynamic_payload
 
@@ -56,27 +56,32 @@ def event_handlers(log: EventLog, bank: Bank) -> Mapping[str, Handler]:
         dossier, data = _subject(event), _data(event)
         fee = _fee(log, data)
         token = _free_token(log, bank, dossier)
-        qr = ""
-        if fee.total:
-            qr = dynamic_payload(
-                bank_bin=bank.bin, account=bank.account, amount=fee.total,
-                purpose=transfer_text(token),
-            )  # fmt: skip
         command = RequestPayment(
             procedure=str(data["procedure"]),
             procedure_version=int(str(data["procedure_version"])),
             le_phi=fee.le_phi,
             phi=fee.phi,
             token=token,
-            qr=qr,
+            qr=_qr(bank, fee.total, token),
             machine=str(data["machine"]),
         )
-        issued: dict[str, Json] = {"token": token, "dossier": dossier}
-        fact = Fact(type="payment.token_issued", data=issued, subject=dossier)
-        return [
-            _change(log, dossier, command),
-            Change(stream=token_stream(token), expected_version=0, facts=(fact,)),
-        ]
+        return [change_of(log, dossier, command), _token_issued(token, dossier)]
+
+    def ask_duty(event: RecordedEvent) -> Sequence[Change]:
+        dossier, data = _subject(event), _data(event)
+        known = payment_of(log, dossier)
+        token = known.token or _free_token(log, bank, dossier)
+        le_phi, phi = Vnd(int(str(data["le_phi_vnd"]))), Vnd(int(str(data["phi_vnd"])))
+        command = RequestDuty(
+            duty_event=str(event.event_id),
+            le_phi=le_phi,
+            phi=phi,
+            token=token,
+            qr=_qr(bank, Vnd(le_phi + phi), token),
+            machine=known.machine or None,
+        )
+        asked = change_of(log, dossier, command)
+        return [asked] if known.token else [asked, _token_issued(token, dossier)]
 
     def credit_note(event: RecordedEvent) -> Sequence[Change]:
         data = _data(event)
@@ -85,10 +90,19 @@ def event_handlers(log: EventLog, bank: Bank) -> Mapping[str, Handler]:
             denomination=Vnd(int(str(data["denomination_vnd"]))),
             note_event=str(event.event_id),
         )
-        return [_change(log, str(data["dossier"]), command)]
+        return [change_of(log, str(data["dossier"]), command)]
+
+    def close(event: RecordedEvent) -> Sequence[Change]:
+        because = event.type.partition(".")[2]
+        command = ClosePayment(because=because, cause_event=str(event.event_id))
+        return [change_of(log, _subject(event), command)]
 
     return {
         "dossier.registered": ask,
+        "dossier.fee_due": ask_duty,
+        "dossier.refused": close,
+        "dossier.withdrawn": close,
+        "dossier.stopped": close,
         "kiosk.cash_note_credited": credit_note,
         "kiosk.cash_closed": _nothing,
         "payment.bank_credit_received": partial(_place_credit, log),
@@ -113,7 +127,7 @@ def _place_credit(log: EventLog, event: RecordedEvent) -> Sequence[Change]:
     )
     assigned = Fact(type="payment.bank_credit_assigned", data={"dossier": owner}, subject=owner)
     return [
-        _change(log, owner, command),
+        change_of(log, owner, command),
         Change(stream=event.stream, expected_version=event.version, facts=(assigned,)),
     ]
 
@@ -122,7 +136,8 @@ def _nothing(_event: RecordedEvent) -> Sequence[Change]:
     return ()
 
 
-def _change(log: EventLog, dossier: str, command: Command) -> Change:
+def change_of(log: EventLog, dossier: str, command: Command) -> Change:
+    """Fold the dossier's payment, decide, and return what to append."""
     known = payment_of(log, dossier)
     decided = decide(command, known)
     facts = tuple(
@@ -130,6 +145,20 @@ def _change(log: EventLog, dossier: str, command: Command) -> Change:
         for name, data in decided
     )
     return Change(stream=f"payment-{dossier}", expected_version=known.version, facts=facts)
+
+
+def _qr(bank: Bank, amount: Vnd, token: str) -> str:
+    if not amount:
+        return ""
+    return dynamic_payload(
+        bank_bin=bank.bin, account=bank.account, amount=amount, purpose=transfer_text(token)
+    )
+
+
+def _token_issued(token: str, dossier: str) -> Change:
+    issued: dict[str, Json] = {"token": token, "dossier": dossier}
+    fact = Fact(type="payment.token_issued", data=issued, subject=dossier)
+    return Change(stream=token_stream(token), expected_version=0, facts=(fact,))
 
 
 def _fee(log: EventLog, data: Mapping[str, Json]) -> Fee:

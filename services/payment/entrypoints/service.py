@@ -9,10 +9,11 @@ from services.common.messaging.reactor_runner import Arrival, Outcome
 from services.payment.bootstrap import PaymentService
 
 REACTIONS = "payment.reactions"
+RECEIPTS = "payment.receipts"
 
 
 class PaymentReactions:
-    """Asks fees, credits notes and places bank credits."""
+    """Asks fees, credits notes, places bank credits and issues receipts."""
 
     name = "payment"
     runners = Runners()
@@ -21,6 +22,11 @@ class PaymentReactions:
     def react(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """Handle a batch of events."""
         return self.runners.run(REACTIONS, arrivals)
+
+    @consume(RECEIPTS)
+    def receipt(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+        """Issue receipts for a batch of settlements."""
+        return self.runners.run(RECEIPTS, arrivals)
 
 
 def serve(service: PaymentService) -> int:

@@ -15,6 +15,7 @@ from services.payment.application import queries
 from services.payment.application.commands import RecordBankCredit, record_bank_credit
 from services.payment.bootstrap import PaymentService
 from services.payment.domain.token import find_token
+from services.payment.web import finance
 
 
 class PayOSDataSchema(Schema):
@@ -39,12 +40,6 @@ class PayOSSchema(Schema):
 
     data = fields.Dict(keys=fields.String(), required=True)
     signature = fields.String(required=True, validate=validate.Length(1, 128))
-
-
-class LimitSchema(Schema):
-    """How many rows."""
-
-    limit = fields.Integer(load_default=50, validate=validate.Range(1, 500))
 
 
 def routes(service: PaymentService) -> StrictBlueprint:
@@ -93,15 +88,7 @@ def routes(service: PaymentService) -> StrictBlueprint:
             book = queries.ledger(runtime.log)
             return {"accounts": book.balances(), "sum": book.total()}
 
-    @blueprint.route("/unmatched")
-    class Unmatched(MethodView):
-        @officials_only
-        @blueprint.arguments(LimitSchema, location="query")
-        @blueprint.response(200)
-        def get(self, asked: dict[str, Any]) -> Any:
-            """Return bank credits that nobody has placed."""
-            return {"credits": queries.unmatched(runtime.log, asked["limit"])}
-
+    finance.add_routes(blueprint, service)
     return blueprint
 
 

@@ -62,7 +62,7 @@ class World:
         self.commands = Commands(recorder, self.clock, vietnam)
         self.pull = PullReturns(self.log, self.other, self.commands)
         reactors = (
-            Reactor(name="intake.reactions", handlers=event_handlers(self.log)),
+            Reactor(name="intake.reactions", handlers=event_handlers(self.log, vietnam)),
             Reactor(name="intake.one_stop", handlers=one_stop_handlers(self.log, self.other)),
         )
         self.runners = [ReactorRunner(reactor, recorder, self.clock) for reactor in reactors]

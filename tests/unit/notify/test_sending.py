@@ -65,7 +65,7 @@ class World:
         self.office = Office(log.for_role, keys, self.clock)
         dossier = self.office.deposit()
         intake = self.office.recorder("motcua_intake")
-        reactor = Reactor(name="intake.reactions", handlers=event_handlers(intake.log))
+        reactor = Reactor(name="intake.reactions", handlers=event_handlers(intake.log, vietnam))
         ReactorRunner(reactor, intake, self.clock).handle(
             self.office.newest("kiosk.dossier_deposited")
         )

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Payments, fees, tokens and the ledger."""
 
-import random
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,77 +9,9 @@ from infra.sandbox.bank import read_payload
 from services.common.errors import Refused
 from services.common.money import Vnd
 from services.payment.adapters import payos
-from services.payment.domain import payment as p
 from services.payment.domain.fees import fee_of
-from services.payment.domain.ledger import Ledger
 from services.payment.domain.token import ALPHABET, find_token, make_token, transfer_text
 from services.payment.domain.vietqr import dynamic_payload
-
-REQUEST = p.RequestPayment(
-    procedure="2.000635", procedure_version=1, le_phi=Vnd(8_000), phi=Vnd(2_000), token="K7F3Q2A9",
-    qr="", machine="VT01",
-)  # fmt: skip
-
-
-def run(commands: list[p.Command]) -> tuple[p.Payment, list[p.Fact]]:
-    """Decide and evolve ``commands``; refused ones change nothing."""
-    state, facts = p.Payment(), []
-    for command in commands:
-        try:
-            decided = p.decide(command, state)
-        except Refused:
-            continue
-        for fact in decided:
-            state = p.evolve(state, *fact)
-        facts += decided
-    return state, facts
-
-
-NOTES = st.lists(st.sampled_from([10_000, 20_000, 50_000]), max_size=3)
-TRANSFERS = st.lists(st.integers(1, 30_000), max_size=3)
-
-
-@given(NOTES, TRANSFERS, st.randoms(use_true_random=False))
-def test_any_order_settles_once_and_sums_to_nought(
-    notes: list[int], transfers: list[int], dice: random.Random
-) -> None:
-    """However request, notes and transfers are ordered and repeated, the account is the same."""
-    commands: list[p.Command] = [REQUEST]
-    commands += [
-        p.CreditCash(machine="VT01", denomination=Vnd(note), note_event=f"n{place}")
-        for place, note in enumerate(notes)
-    ]
-    commands += [
-        p.MatchBankCredit(provider="payos", reference=f"r{place}", amount=Vnd(amount))
-        for place, amount in enumerate(transfers)
-    ]
-    commands += commands[: dice.randrange(len(commands) + 1)]
-    dice.shuffle(commands)
-    state, facts = run(commands)
-    total = sum(notes) + sum(transfers)
-    assert state.paid == total
-    assert [name for name, _ in facts].count("payment.settled") == (total >= 10_000)
-    ledger = Ledger()
-    for place, amount in enumerate(transfers):
-        received = {"provider": "payos", "reference": f"r{place}", "amount_vnd": amount}
-        ledger.apply("payment.bank_credit_received", "", received)
-        assert ledger.total() == 0
-    for name, data in facts:
-        ledger.apply(name, "d", data)
-        assert ledger.total() == 0
-    balances = ledger.balances()
-    if total >= 10_000:
-        assert balances["fee:le_phi"] == -8_000
-        assert balances.get("overpaid", 0) == 10_000 - total
-        assert "advance:d" not in balances
-    assert balances.get("cash:VT01", 0) == sum(notes)
-
-
-def test_request_twice_is_refused() -> None:
-    """A fee is asked once."""
-    state, _ = run([REQUEST])
-    with pytest.raises(Refused, match="already_requested"):
-        p.decide(REQUEST, state)
 
 
 @pytest.mark.parametrize(
