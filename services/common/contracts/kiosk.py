@@ -6,8 +6,11 @@
 ``config-<serial>``: enrolment and keys.
 """
 
-from marshmallow import fields
+from collections.abc import Mapping
 
+from marshmallow import fields, validate
+
+from services.common.canonical import Json
 from services.common.contracts import values as v
 from services.common.contracts.registry import EventContract, EventSchema, StubSchema, register
 
@@ -131,6 +134,33 @@ class KioskCustodyUnknownV1(EventSchema):
     reason = v.text(100)
 
 
+class KioskCustodyUnknownV2(KioskCustodyUnknownV1):
+    """As version 1, with the pouch's barcode where it could be read."""
+
+    pouch = v.word(32, nullable=True)
+
+
+class KioskBinEmptiedV1(EventSchema):
+    """Two officials took the pouches out of a bin into a sealed bag; the list is what they counted.
+
+    A pouch that should have been there and is not listed opens a case.
+    """
+
+    bin = v.count(1, 100)
+    staff = v.word()
+    second_staff = v.word()
+    pouches = fields.List(v.word(32), required=True, validate=validate.Length(max=1000))
+    seal = v.word(32)
+
+
+class KioskResultRecalledV1(EventSchema):
+    """An official took a result out of its cell again, and the cell is empty."""
+
+    dossier = v.dossier_id()
+    cell = v.count(1, 500)
+    staff = v.word()
+
+
 class KioskCashDiscrepancyV1(EventSchema):
     """The validator counted notes that no open session explains."""
 
@@ -192,6 +222,10 @@ class ConfigMachineQuarantinedV1(EventSchema):
     reason = v.one_of("fork", "behind")
 
 
+def _unread(data: Mapping[str, Json]) -> dict[str, Json]:
+    return {**data, "pouch": None}
+
+
 def _kiosk(
     name: str, fields_: type[EventSchema], en: str, vi: str, **personal: str
 ) -> EventContract:
@@ -228,8 +262,19 @@ register(
            "Công dân đã lấy kết quả."),
     _kiosk("kiosk.result_uncollected", KioskResultUncollectedV1, "The result stayed in the cell.",
            "Kết quả chưa được lấy."),
-    _kiosk("kiosk.custody_unknown", KioskCustodyUnknownV1, "The machine cannot tell where it is.",
-           "Không rõ hồ sơ đang ở đâu."),
+    EventContract(
+        type="kiosk.custody_unknown", schema=1, fields=KioskCustodyUnknownV1,
+        en="The machine cannot tell where it is.", vi="Không rõ hồ sơ đang ở đâu.",
+        upcast=_unread,
+    ),
+    EventContract(
+        type="kiosk.custody_unknown", schema=2, fields=KioskCustodyUnknownV2,
+        en="The machine cannot tell where it is.", vi="Không rõ hồ sơ đang ở đâu.",
+    ),
+    _kiosk("kiosk.bin_emptied", KioskBinEmptiedV1, "A bin was emptied by two officials.",
+           "Hai công chức đã lấy hồ sơ khỏi thùng chứa."),
+    _kiosk("kiosk.result_recalled", KioskResultRecalledV1, "A result was taken out of its cell.",
+           "Kết quả được lấy lại khỏi ngăn."),
     _kiosk("kiosk.cash_discrepancy", KioskCashDiscrepancyV1, "The validator's count differs.",
            "Số tờ tiền không khớp."),
     _kiosk("grant.payment_offered", GrantPaymentOfferedV1, "Show a payment at the machine.",

@@ -6,6 +6,7 @@ slip. Cut off before the deposit, the pouch in the tray belongs to nobody the ma
 stowed and reported, never guessed.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
@@ -22,6 +23,8 @@ from services.kiosk_sync.edge.devices.ports import DeviceError
 _DEVICE: Final = "intake"
 _DEPOSITED: Final = "kiosk.dossier_deposited"
 _LOOKUP_KEY: Final = "lookup_key"
+_BARCODE: Final = re.compile(r"[!-~]{1,32}")
+_REASON_MAX: Final = 100
 _ANY_STUB: Final[dict[str, Json]] = {
     "key": str(UUID(int=0)), "digest": "0" * 64, "commitment": "0" * 32,
 }  # fmt: skip
@@ -116,7 +119,12 @@ def settle_intake(machine: Machine) -> None:
             session = intent.session if intent else machine.boot_session
             record = tx.append(
                 "kiosk.custody_unknown",
-                {"dossier": None, "place": "intake", "reason": f"no deposit of pouch {pouch}"},
+                {
+                    "dossier": None,
+                    "place": "intake",
+                    "reason": f"no deposit of pouch {pouch}"[:_REASON_MAX],
+                    "pouch": _readable(pouch),
+                },
                 session=session,
             )
             tx.rows("INSERT INTO odd_pouch VALUES (?, ?)", pouch, record.seq)
@@ -176,6 +184,11 @@ def _take(machine: Machine) -> str | None:
     except DeviceError as error:
         settle_intake(machine)
         raise Refused("intake_blocked", str(error), "khe nhận hồ sơ đang kẹt") from error
+
+
+def _readable(pouch: str) -> str | None:
+    """Return a barcode that the contract takes; a stranger's may be anything."""
+    return pouch if _BARCODE.fullmatch(pouch) else None
 
 
 def _slip(machine: Machine, done: Deposited) -> None:

@@ -61,7 +61,10 @@ def _store_grant(machine: Machine, tx: Transaction, order: JsonObject, session: 
     if machine.store.rows("SELECT dossier FROM cell WHERE cell = ?", cell) != [(dossier,)]:
         tx.append(
             "kiosk.custody_unknown",
-            {"dossier": dossier, "place": "cell", "reason": f"cell {cell} does not hold it"},
+            {
+                "dossier": dossier, "place": "cell", "reason": f"cell {cell} does not hold it",
+                "pouch": None,
+            },
             session=session, subject=dossier,
         )  # fmt: skip
         return

@@ -173,7 +173,7 @@ def settle_locks(machine: Machine) -> None:
             reason = f"loading of cell {cell} was cut off"
             tx.append(
                 "kiosk.custody_unknown",
-                {"dossier": intent.dossier, "place": "cell", "reason": reason},
+                {"dossier": intent.dossier, "place": "cell", "reason": reason, "pouch": None},
                 session=intent.session, subject=intent.dossier,
             )  # fmt: skip
 

@@ -101,6 +101,22 @@ def test_what_is_refused_never_opens_the_slot(
     assert (types(hands), hands.mechanics.state["tray"]) == ([], None)
 
 
+@pytest.mark.parametrize(
+    ("pouch", "told"), [("P-STRANGE", "P-STRANGE"), ("x" * 300, None), ("Túi của ai?", None)]
+)
+def test_a_strange_pouch_is_reported_and_stops_nobody(
+    tmp_path: Path, pouch: str, told: str | None
+) -> None:
+    """Whatever its barcode says, it is journalled once and the next citizen is served."""
+    hands = machine_in(tmp_path)
+    hands.mechanics.change("leave", lambda state: state.update(tray=pouch))
+    hands.deposit(application())
+    found = [r for r in hands.machine.store.records() if r.type == "kiosk.custody_unknown"]
+    assert [record.data["pouch"] for record in found] == [told]
+    assert hands.mechanics.state["bin"][0] == pouch
+    upload_of(hands)
+
+
 def test_payment_is_shown_paid_in_notes_and_confirmed(tmp_path: Path) -> None:
     """Offer, notes and confirmation reach the screen; each order is applied once."""
     hands = machine_in(tmp_path)
