@@ -6,7 +6,7 @@ from typing import Final
 
 from services.common.messaging.reaction import Reactor
 from services.common.runtime import Runtime
-from services.intake.adapters.calendar import vietnam
+from services.intake.adapters.calendar import LogCalendar
 from services.intake.adapters.one_stop import OneStop
 from services.intake.application.commands import Commands
 from services.intake.application.pull import PullReturns
@@ -31,12 +31,13 @@ def bootstrap(config: Config) -> Intake:
     """Wire the service; nothing is opened yet."""
     runtime = Runtime(config.core)
     one_stop = OneStop(config.one_stop_url, config.one_stop_session, AGENCY)
-    commands = Commands(runtime.recorder, runtime.clock, vietnam)
+    calendar_of = LogCalendar(runtime.log)
+    commands = Commands(runtime.recorder, runtime.clock, calendar_of)
     return Intake(
         config=config,
         runtime=runtime,
         reactors=(
-            Reactor(name="intake.reactions", handlers=event_handlers(runtime.log, vietnam)),
+            Reactor(name="intake.reactions", handlers=event_handlers(runtime.log, calendar_of)),
             Reactor(name="intake.one_stop", handlers=one_stop_handlers(runtime.log, one_stop)),
         ),
         commands=commands,

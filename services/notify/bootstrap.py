@@ -35,5 +35,5 @@ def bootstrap(config: Config) -> Notify:
     )
     gateway = SMPPGateway(account, runtime.clock, partial(record_receipt, runtime.recorder))
     sending = Sending(runtime.recorder, gateway, runtime.clock)
-    reactors = (Reactions(runtime.log).reactor(), sending.reactor())
+    reactors = (Reactions(runtime.log, runtime.clock).reactor(), sending.reactor())
     return Notify(config=config, runtime=runtime, reactors=reactors, gateway=gateway)

@@ -28,7 +28,11 @@ CENTRE_BOX = X25519PrivateKey.from_private_bytes(b"x" * 32)
 MACHINE_SIGN = Ed25519PrivateKey.from_private_bytes(b"m" * 32)
 PROCEDURE = {
     "code": "2.000815", "version": 1, "name_vi": "Chứng thực bản sao", "accept": True,
-    "return": True, "fee_rule": "per_copy", "le_phi_vnd": 2000, "phi_vnd": 0,
+    "return": True, "exemptions": [{"code": "poor", "text_vi": "Hộ nghèo", "kinds": ["le_phi"]}],
+    "fees": [{
+        "kind": "le_phi", "name_vi": "Lệ phí", "rule": "per_copy", "amount_vnd": 2000,
+        "then_from_page": None, "then_vnd": None, "cap_vnd": None,
+    }],
 }  # fmt: skip
 
 

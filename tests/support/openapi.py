@@ -61,6 +61,8 @@ def _try(
     examples: int,
     seen: Counter[tuple[str, int]],
 ) -> None:
+    broken: list[str] = []  # a command answers otherwise when Hypothesis repeats it: kept at once
+
     @settings(
         max_examples=examples, deadline=None, database=None, derandomize=True,
         suppress_health_check=list(HealthCheck), phases=[Phase.generate],
@@ -69,6 +71,12 @@ def _try(
     def one(case: schemathesis.Case) -> None:
         response = case.call(headers=dict(headers))
         seen[operation.label, response.status_code] += 1
-        case.validate_response(response, checks=CHECKS)
+        try:
+            case.validate_response(response, checks=CHECKS)
+        except (AssertionError, BaseExceptionGroup) as error:
+            broken.append(
+                f"{case.as_curl_command()}\n{response.status_code} {response.text}\n{error}"
+            )
 
     one()
+    assert not broken, broken[0]

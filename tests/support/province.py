@@ -8,7 +8,7 @@ from services.common.eventlog.memory import MemoryKeys, MemoryLog
 from services.common.eventlog.recording import Cause
 from services.common.messaging.reaction import Reactor
 from services.common.messaging.reactor_runner import ReactorRunner
-from services.intake.adapters.calendar import vietnam
+from services.intake.adapters.calendar import LogCalendar
 from services.intake.application import reactions as intake
 from services.intake.application.commands import Commands, Perform
 from services.intake.application.facts import dossier_of
@@ -33,10 +33,13 @@ class Province:
         self.office = Office(log.for_role, MemoryKeys(), self.clock)
         self.log = self.office.log
         recorder = self.office.recorder
-        self.commands = Commands(recorder("motcua_intake"), self.clock, vietnam)
+        self.commands = Commands(recorder("motcua_intake"), self.clock, LogCalendar(self.log))
         reactors = {
             "motcua_intake": [
-                Reactor(name="intake.reactions", handlers=intake.event_handlers(self.log, vietnam)),
+                Reactor(
+                    name="intake.reactions",
+                    handlers=intake.event_handlers(self.log, LogCalendar(self.log)),
+                ),
             ],
             "motcua_payment": [
                 Reactor(name="payment.reactions", handlers=payment.event_handlers(self.log, BANK)),

@@ -25,14 +25,24 @@ def uuid(*, required: bool = True, nullable: bool = False) -> fields.UUID:
     return fields.UUID(required=required, allow_none=nullable)
 
 
-def vnd(*, low: int = 0) -> fields.Integer:
+def vnd(*, low: int = 0, nullable: bool = False) -> fields.Integer:
     """Whole đồng."""
-    return fields.Integer(required=True, strict=True, validate=validate.Range(low, AMOUNT_MAX_VND))
+    return fields.Integer(
+        required=True, strict=True, allow_none=nullable,
+        validate=validate.Range(low, AMOUNT_MAX_VND),
+    )  # fmt: skip
 
 
-def count(low: int = 0, high: int = 1_000_000) -> fields.Integer:
+def count(low: int = 0, high: int = 1_000_000, *, nullable: bool = False) -> fields.Integer:
     """A whole number of things."""
-    return fields.Integer(required=True, strict=True, validate=validate.Range(low, high))
+    return fields.Integer(
+        required=True, strict=True, allow_none=nullable, validate=validate.Range(low, high)
+    )
+
+
+def day() -> fields.Date:
+    """A calendar day in Vietnam: ``2026-11-24``."""
+    return fields.Date(required=True, format="iso")
 
 
 def word(

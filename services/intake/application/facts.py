@@ -2,6 +2,7 @@
 """What intake reads from the log: dossiers, and other services' facts by their contracts."""
 
 from collections.abc import Mapping
+from datetime import date
 
 from services.common import contracts
 from services.common.canonical import Json
@@ -57,11 +58,16 @@ def procedure_of(log: EventLog, code: str, version: int) -> Mapping[str, Json]:
     )
 
 
-def office_of(log: EventLog, office: str) -> Mapping[str, Json]:
-    """Return an office; raises Refused ``unknown_office``."""
-    for event in log.read_stream(f"office-{office}", limit=1):
-        return data_of(event)
-    raise Refused("unknown_office", "no such office", "không có bộ phận này", field="office")
+def office_of(log: EventLog, office: str, on: date) -> Mapping[str, Json]:
+    """Return an office with the name and code it has on a day; raises ``unknown_office``."""
+    found: dict[str, Json] = {}
+    for event in log.read_stream(f"office-{office}"):
+        data = data_of(event)
+        if event.type == "office.opened" or str(data["valid_from"]) <= on.isoformat():
+            found.update(data)
+    if not found:
+        raise Refused("unknown_office", "no such office", "không có bộ phận này", field="office")
+    return found
 
 
 def office_of_machine(log: EventLog, serial: str) -> str:

@@ -6,7 +6,7 @@ One function for each verb of ``/office/v1/dossiers/{id}/<verb>``, all in ``ACTS
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
@@ -18,12 +18,13 @@ from services.common.eventlog.recording import Change, Fact
 from services.intake.application.facts import fee_settled, office_of, procedure_of
 from services.intake.application.ports import CalendarOf
 from services.intake.domain import acts
-from services.intake.domain.deadline import CLOSING, due_at, extend
+from services.intake.domain.calendar import Calendar
+from services.intake.domain.deadline import CLOSING, Term, due_at, extend
 from services.intake.domain.dossier import NOT_STARTED, Dossier
 from services.intake.domain.dossier_code import make_code
 
-RESPOND_WITHIN_DAYS: Final = 20
-"""Working days in which missing papers are waited for where the official names no day."""
+RESPOND_WITHIN: Final = Term(20)
+"""How long missing papers are waited for where the official names no day."""
 
 
 @dataclass(kw_only=True)
@@ -42,7 +43,7 @@ class Desk:
     def new_code(self) -> str:
         """Give out the office's next code of the day; recorded together with the act."""
         today = self.now.astimezone(VIETNAM).date()
-        office = office_of(self.log, self.office)
+        office = office_of(self.log, self.office, today)
         codes = f"office-{self.office}.codes.{today:%y%m%d}"
         number = self.log.stream_version(codes)
         code = make_code(str(office["agency_code"]), today, number + 1)
@@ -57,13 +58,17 @@ class Desk:
             return {}
         return procedure_of(self.log, self.dossier.procedure, self.dossier.procedure_version)
 
-    def working_days(self) -> int:
-        """Return how many working days the procedure takes."""
-        return int(str(self.procedure().get("working_days", 0)))
+    def term(self) -> Term:
+        """Return how long the procedure takes."""
+        procedure = self.procedure()
+        days, excluded = (
+            int(str(procedure.get(name, 0))) for name in ("working_days", "excluded_calendar_days")
+        )
+        return Term(days, excluded)
 
-    def due(self, working_days: int) -> str:
+    def due(self, term: Term) -> str:
         """Return the due time of something that begins now."""
-        return due_at(self.now, working_days, self.calendar()).isoformat()
+        return due_at(self.now, term, self.calendar()).isoformat()
 
     def extended(self) -> str:
         """Return the due time after the clock stood still since ``stopped_at``."""
@@ -72,15 +77,17 @@ class Desk:
         )
         return extend(due, stopped, self.now, self.calendar()).isoformat()
 
-    def calendar(self) -> Any:
-        """Return the calendar from this year on."""
-        return self.calendar_of(self.now.astimezone(VIETNAM).year)
+    def calendar(self) -> Calendar:
+        """Return the calendar of working days."""
+        return self.calendar_of()
 
     def paid(self) -> bool:
         """Say whether every fee that was asked is covered."""
         return fee_settled(self.log, self.identifier)
 
 
+FARTHEST: Final = timedelta(days=730)
+"""How far ahead an official may set a day; the calendar must know it."""
 Words = Mapping[str, Any]
 
 
@@ -92,12 +99,12 @@ def _open(desk: Desk, words: Words) -> acts.Act:
 
 
 def _accept(desk: Desk, _words: Words) -> acts.Act:
-    days = desk.working_days()
+    term = desk.term()
     return acts.AcceptDossier(
         code=desk.new_code(),
         official=desk.official,
-        due_at=desk.due(days),
-        working_days=days,
+        due_at=desk.due(term),
+        working_days=term.working_days,
         fee_settled=desk.paid(),
     )
 
@@ -108,7 +115,8 @@ def _refuse(desk: Desk, words: Words) -> acts.Act:
 
 def _request_supplement(desk: Desk, words: Words) -> acts.Act:
     until = words["respond_by"]
-    respond_by = desk.due(RESPOND_WITHIN_DAYS) if until is None else _evening(until)
+    _require_near(desk, until, "respond_by")
+    respond_by = desk.due(RESPOND_WITHIN) if until is None else _evening(until)
     return acts.RequestSupplement(
         official=desk.official,
         reasons=tuple(words["reasons"]),
@@ -123,7 +131,7 @@ def _receive_supplement(desk: Desk, _words: Words) -> acts.Act:
     if dossier.stopped_at and dossier.clock == "pause":
         due = desk.extended()
     else:
-        due = desk.due(desk.working_days())
+        due = desk.due(desk.term())
     code = dossier.code if dossier.clock != NOT_STARTED else desk.new_code()
     return acts.ReceiveSupplement(
         official=desk.official, code=code, due_at=due, fee_settled=desk.paid()
@@ -156,6 +164,7 @@ def _stop(desk: Desk, words: Words) -> acts.Act:
 
 def _reschedule(desk: Desk, words: Words) -> acts.Act:
     day: date = words["due_on"]
+    _require_near(desk, day, "due_on")
     if not desk.calendar().is_working(day):
         raise Refused(
             "not_a_working_day", f"{day} is not a working day", f"{day} không phải ngày làm việc",
@@ -207,6 +216,15 @@ def _resolve_report(desk: Desk, words: Words) -> acts.Act:
     return acts.ResolveReport(
         official=desk.official, reason=words["reason"], reported=str(words["event"])
     )
+
+
+def _require_near(desk: Desk, day: date | None, field_name: str) -> None:
+    today = desk.now.astimezone(VIETNAM).date()
+    if day is not None and not today <= day <= today + FARTHEST:
+        raise Refused(
+            "not_near", f"a day from {today} on, within two years",
+            f"ngày phải từ {today} và trong vòng hai năm", field=field_name,
+        )  # fmt: skip
 
 
 def _day_of(instant: str) -> date | None:

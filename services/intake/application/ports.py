@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from services.intake.domain.deadline import Calendar
+from services.intake.domain.calendar import Calendar
 
-CalendarOf = Callable[[int], Calendar]
-"""Return the calendar that deadlines beginning in a year need."""
+CalendarOf = Callable[[], Calendar]
+"""Return the calendar as it is now."""
 
 
 class ReturnOrderLike(Protocol):

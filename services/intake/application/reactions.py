@@ -79,7 +79,7 @@ def event_handlers(log: EventLog, calendar_of: CalendarOf) -> Mapping[str, Handl
         known = dossier_of(log, dossier)
         if known.status != FEE_DUE or not settles_last_duty(log, dossier, event):
             return ()
-        now, calendar = event.occurred_at, calendar_of(event.occurred_at.year)
+        now, calendar = event.occurred_at, calendar_of()
         due, stopped = (datetime.fromisoformat(text) for text in (known.due_at, known.stopped_at))
         later = extend(due, stopped, now, calendar).isoformat()
         return _changes(log, dossier, ClearFee(payment_event=str(event.event_id), due_at=later))

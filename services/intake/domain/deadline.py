@@ -1,69 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a result is due: working days in the office's hours (Civil Code 2015, articles 147–148).
 
-The day of acceptance is not counted. What is accepted after 15:00 counts as accepted on the next
-working day (Decree 61/2018, article 18). Free days are data: holidays, their substitutes, and the
-working Saturdays that a ministry swapped for them.
+The day of acceptance is not counted. What is accepted after 15:00, or on a day off, counts as
+accepted on the next working day (Decree 61/2018 and 309/2026, article 18). A public posting runs
+before the working days and is counted in calendar days. While papers or a fee are waited for, the
+clock stands still: each working day after the one on which it stopped, up to the one on which it
+goes on, is added. It is due at closing time.
 """
 
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Final
 
 from services.common.clock import VIETNAM
+from services.intake.domain.calendar import Calendar
 
 LATE: Final = time(15, 0)
 CLOSING: Final = time(17, 0)
-_SATURDAY: Final = 5
 _ONE_DAY: Final = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calendar:
-    """Free and swapped days.
+@dataclass(frozen=True, slots=True)
+class Term:
+    """How long a procedure takes.
 
     Attributes:
-        holidays: days off that would otherwise be working days.
-        worked: Saturdays or Sundays that are worked instead of another day.
-    """
-
-    holidays: AbstractSet[date]
-    worked: AbstractSet[date] = frozenset()
-
-    def is_working(self, day: date) -> bool:
-        """Say whether offices work on ``day``."""
-        if day in self.worked:
-            return True
-        return day.weekday() < _SATURDAY and day not in self.holidays
-
-
-def due_at(accepted: datetime, working_days: int, calendar: Calendar) -> datetime:
-    """Return when a result is due: closing time of the last working day, Vietnam time.
-
-    Args:
-        accepted: aware instant of acceptance.
         working_days: 0 = the same working day.
-        calendar: free and swapped days.
+        excluded_days: calendar days before them that do not count, such as a public posting.
     """
-    local = accepted.astimezone(VIETNAM)
-    day = local.date()
-    if not calendar.is_working(day) or local.timetz().replace(tzinfo=None) > LATE:
+
+    working_days: int
+    excluded_days: int = 0
+
+
+def due_at(accepted: datetime, term: Term, calendar: Calendar) -> datetime:
+    """Return when a result is due that was accepted at ``accepted`` (an aware instant)."""
+    day = first_day(accepted, calendar) + term.excluded_days * _ONE_DAY
+    if not term.working_days and not calendar.is_working(day):
         day = next_working_day(day, calendar)
-    for _ in range(working_days):
-        day = next_working_day(day, calendar)
-    return datetime.combine(day, CLOSING, VIETNAM)
+    return _closing(_count(day, term.working_days, calendar))
 
 
 def extend(due: datetime, stopped: datetime, resumed: datetime, calendar: Calendar) -> datetime:
-    """Return ``due`` moved by the working days after the day of ``stopped`` up to ``resumed``."""
+    """Return ``due`` after the clock stood still from ``stopped`` to ``resumed``."""
     day, until = stopped.astimezone(VIETNAM).date(), resumed.astimezone(VIETNAM).date()
-    later = due.astimezone(VIETNAM).date()
+    waited = 0
     while day < until:
         day += _ONE_DAY
-        if calendar.is_working(day):
-            later = next_working_day(later, calendar)
-    return datetime.combine(later, CLOSING, VIETNAM)
+        waited += calendar.is_working(day)
+    return _closing(_count(due.astimezone(VIETNAM).date(), waited, calendar))
+
+
+def first_day(accepted: datetime, calendar: Calendar) -> date:
+    """Return the working day on which something counts as accepted."""
+    local = accepted.astimezone(VIETNAM)
+    if calendar.is_working(local.date()) and local.timetz().replace(tzinfo=None) <= LATE:
+        return local.date()
+    return next_working_day(local.date(), calendar)
 
 
 def next_working_day(day: date, calendar: Calendar) -> date:
@@ -72,3 +65,13 @@ def next_working_day(day: date, calendar: Calendar) -> date:
     while not calendar.is_working(day):
         day += _ONE_DAY
     return day
+
+
+def _count(day: date, working_days: int, calendar: Calendar) -> date:
+    for _ in range(working_days):
+        day = next_working_day(day, calendar)
+    return day
+
+
+def _closing(day: date) -> datetime:
+    return datetime.combine(day, CLOSING, VIETNAM)

@@ -12,12 +12,13 @@ from flask import Response, json, request
 from flask.views import MethodView
 from marshmallow import Schema, fields, validate
 
+from services.common.clock import VIETNAM
 from services.common.errors import Malformed, Problem, Refused
 from services.common.web.app import StrictBlueprint
 from services.common.web.problems import problem
 from services.kiosk_sync import protocol
-from services.kiosk_sync.application import queries
 from services.kiosk_sync.application.orders import WAIT_MAX_S
+from services.kiosk_sync.application.queries import Catalogues
 from services.kiosk_sync.application.upload import GapError
 from services.kiosk_sync.bootstrap import KioskSync
 
@@ -79,6 +80,7 @@ def journal_routes(service: KioskSync) -> StrictBlueprint:
     """Return the routes of the upload process."""
     blueprint = StrictBlueprint("machines", __name__, url_prefix="/kiosk/v1")
     blueprint.register_error_handler(Refused, _locked)
+    catalogues = Catalogues(service.runtime.log)
 
     @blueprint.route("/hello")
     class Hello(MethodView):
@@ -114,9 +116,12 @@ def journal_routes(service: KioskSync) -> StrictBlueprint:
         @blueprint.arguments(JournalQuerySchema, location="query")
         @blueprint.response(200)
         def get(self, place: dict[str, Any]) -> Any:
-            """Return the newest version of every published procedure."""
-            service.journals.authorise(place["serial"], place["epoch"], peer_fingerprint())
-            return {"procedures": queries.catalogue(service.runtime.log)}
+            """Return what the office's machines take or give back today."""
+            machine = service.journals.authorise(
+                place["serial"], place["epoch"], peer_fingerprint()
+            )
+            today = service.runtime.clock.now().astimezone(VIETNAM).date()
+            return {"procedures": catalogues.of_office(machine.office, today)}
 
     return blueprint
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.common import ids
 from services.common.canonical import Json
-from services.common.clock import VIETNAM, to_millis
+from services.common.clock import VIETNAM, Clock, to_millis
 from services.common.errors import Refused
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.record import RecordedEvent
@@ -32,9 +32,10 @@ def stream_of(notification: UUID | str) -> str:
 class Reactions:
     """Handlers of ``notify.reactions``; they read the log and change nothing themselves."""
 
-    def __init__(self, log: EventLog) -> None:
-        """Bind the log."""
+    def __init__(self, log: EventLog, clock: Clock) -> None:
+        """Bind the log and the clock."""
         self._log = log
+        self._clock = clock
 
     def reactor(self) -> Reactor:
         """Return the reactor with its handlers."""
@@ -103,8 +104,13 @@ class Reactions:
         return dict(facts_of(self._log.read_stream(f"dossier-{dossier}")))
 
     def _office_name(self, office: str) -> str:
-        story = dict(facts_of(self._log.read_stream(f"office-{office}")))
-        return str(_one(story, "office.opened")["name_sms"])
+        today, name = self._clock.now().astimezone(VIETNAM).date().isoformat(), ""
+        for event_type, data in facts_of(self._log.read_stream(f"office-{office}")):
+            if event_type == "office.opened" or str(data["valid_from"]) <= today:
+                name = str(data["name_sms"])
+        if not name:
+            raise _missing("office.opened")
+        return name
 
     def _grant(self, serial: str, grant: str) -> tuple[RecordedEvent, Mapping[str, Json]]:
         for event in self._log.read_stream(f"grant-{serial}"):

@@ -12,6 +12,7 @@ from services.common.errors import Refused
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.record import RecordedEvent
 from services.common.eventlog.recording import Change, Fact, facts_of
+from services.common.fees import Fee, fee_of
 from services.common.messaging.reaction import Handler
 from services.common.money import Vnd
 from services.payment.domain.acts import (
@@ -22,7 +23,6 @@ from services.payment.domain.acts import (
     RequestDuty,
     RequestPayment,
 )
-from services.payment.domain.fees import Fee, fee_of
 from services.payment.domain.payment import Payment, decide, fold
 from services.payment.domain.token import make_token, transfer_text
 from services.payment.domain.vietqr import dynamic_payload
@@ -164,13 +164,12 @@ def _token_issued(token: str, dossier: str) -> Change:
 def _fee(log: EventLog, data: Mapping[str, Json]) -> Fee:
     code, version = str(data["procedure"]), int(str(data["procedure_version"]))
     for published in log.read_stream(f"procedure-{code}", after_version=version - 1, limit=1):
-        fees = _data(published)["fees"]
-        assert isinstance(fees, dict), "the contract nests the fees"
+        exemption = data["exemption"]
         return fee_of(
-            str(fees["rule"]),
-            le_phi=Vnd(int(str(fees["le_phi_vnd"]))),
-            phi=Vnd(int(str(fees["phi_vnd"]))),
+            _data(published),
             copies=int(str(data["copies"])),
+            pages=int(str(data["pages"])),
+            exemption=None if exemption is None else str(exemption),
         )
     raise Refused(
         "unknown_procedure", f"procedure {code} has no version {version}",

@@ -391,6 +391,10 @@ def test_nothing_due_and_days_off(site: Site) -> None:
     site.accept(dossier)
     do(site, dossier, "start", agency="Phòng Tư pháp")
     assert problem_of(do(site, dossier, "ask-fee", reason="x"), 409, "nothing_due") == ["phi_vnd"]
-    for day, code in (("2026-12-27", "not_a_working_day"), ("2026-11-16", "not_later")):
+    for day, code in (
+        ("2026-12-27", "not_a_working_day"),
+        ("2026-11-16", "not_near"),
+        ("9999-12-31", "not_near"),
+    ):
         moved = do(site, dossier, "reschedule", due_on=day, reason="x")
         assert problem_of(moved, 409, code) == ["due_on"]

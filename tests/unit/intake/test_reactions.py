@@ -12,7 +12,7 @@ from services.common.eventlog.memory import MemoryKeys, MemoryLog
 from services.common.eventlog.recording import Cause
 from services.common.messaging.reaction import Reactor
 from services.common.messaging.reactor_runner import Outcome, ReactorRunner
-from services.intake.adapters.calendar import vietnam
+from services.intake.adapters.calendar import LogCalendar
 from services.intake.adapters.one_stop import ReturnOrder
 from services.intake.application.commands import Commands, Perform
 from services.intake.application.facts import dossier_of
@@ -59,10 +59,12 @@ class World:
         self.log = self.office.log
         self.other = OtherSystem()
         recorder = self.office.recorder("motcua_intake")
-        self.commands = Commands(recorder, self.clock, vietnam)
+        self.commands = Commands(recorder, self.clock, LogCalendar(self.log))
         self.pull = PullReturns(self.log, self.other, self.commands)
         reactors = (
-            Reactor(name="intake.reactions", handlers=event_handlers(self.log, vietnam)),
+            Reactor(
+                name="intake.reactions", handlers=event_handlers(self.log, LogCalendar(self.log))
+            ),
             Reactor(name="intake.one_stop", handlers=one_stop_handlers(self.log, self.other)),
         )
         self.runners = [ReactorRunner(reactor, recorder, self.clock) for reactor in reactors]

@@ -13,7 +13,7 @@ from services.common.eventlog.record import RecordedEvent
 from services.common.eventlog.recording import Cause
 from services.common.messaging.reaction import Reactor
 from services.common.messaging.reactor_runner import Outcome, ReactorRunner
-from services.intake.adapters.calendar import vietnam
+from services.intake.adapters.calendar import LogCalendar
 from services.intake.application.commands import Commands, Perform
 from services.intake.application.reactions import event_handlers
 from services.notify.application.ports import NotTaken, Receipt, Taken
@@ -65,17 +65,21 @@ class World:
         self.office = Office(log.for_role, keys, self.clock)
         dossier = self.office.deposit()
         intake = self.office.recorder("motcua_intake")
-        reactor = Reactor(name="intake.reactions", handlers=event_handlers(intake.log, vietnam))
+        reactor = Reactor(
+            name="intake.reactions", handlers=event_handlers(intake.log, LogCalendar(intake.log))
+        )
         ReactorRunner(reactor, intake, self.clock).handle(
             self.office.newest("kiosk.dossier_deposited")
         )
         self.office.settle(dossier)
-        Commands(intake, self.clock, vietnam).perform(
+        Commands(intake, self.clock, LogCalendar(intake.log)).perform(
             Perform(verb="accept", dossier=dossier, official="cb001", office="VT"),
             source="test", key=str(uuid.uuid4()), cause=DOSSIER_CAUSE,
         )  # fmt: skip
         self.recorder = self.office.recorder("motcua_notify")
-        reactions = ReactorRunner(Reactions(self.recorder.log).reactor(), self.recorder, self.clock)
+        reactions = ReactorRunner(
+            Reactions(self.recorder.log, self.clock).reactor(), self.recorder, self.clock
+        )
         assert reactions.handle(self.office.newest("dossier.accepted")) is Outcome.HANDLED
         self.restart()
 

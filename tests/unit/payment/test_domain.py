@@ -6,34 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.sandbox.bank import read_payload
-from services.common.errors import Refused
 from services.common.money import Vnd
 from services.payment.adapters import payos
-from services.payment.domain.fees import fee_of
 from services.payment.domain.token import ALPHABET, find_token, make_token, transfer_text
 from services.payment.domain.vietqr import dynamic_payload
-
-
-@pytest.mark.parametrize(
-    ("rule", "le_phi", "phi", "copies", "total"),
-    [
-        ("none", 0, 0, 5, 0), ("flat", 100_000, 0, 1, 100_000), ("flat", 100_000, 0, 9, 100_000),
-        ("flat", 12_000, 810_000, 1, 822_000), ("per_copy", 8_000, 0, 1, 8_000),
-        ("per_copy", 8_000, 0, 3, 24_000), ("per_copy", 0, 2_000, 10, 20_000),
-        ("per_copy", 1_000, 500, 4, 6_000), ("flat", 0, 18_000, 2, 18_000),
-        ("none", 5_000, 5_000, 2, 0),
-    ],
-)  # fmt: skip
-def test_fees_counted_by_hand(rule: str, le_phi: int, phi: int, copies: int, total: int) -> None:
-    """Fee rules agree with amounts counted by hand."""
-    fee = fee_of(rule, le_phi=Vnd(le_phi), phi=Vnd(phi), copies=copies)
-    assert fee.total == total
-
-
-def test_unknown_rule_is_refused() -> None:
-    """A rule nobody knows costs nobody anything."""
-    with pytest.raises(Refused, match="unknown_fee_rule"):
-        fee_of("by_weather", le_phi=Vnd(1), phi=Vnd(1), copies=1)
 
 
 @given(st.uuids(), st.integers(0, 5))

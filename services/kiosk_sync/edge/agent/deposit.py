@@ -16,6 +16,7 @@ from services.common import contracts, lookup
 from services.common.canonical import Json, parse_json
 from services.common.clock import to_millis
 from services.common.errors import Refused
+from services.common.fees import fee_of
 from services.common.ids import new_id
 from services.kiosk_sync.edge.agent.machine import BIN, Intent, Machine, finish, intend, intent_of
 from services.kiosk_sync.edge.devices.ports import DeviceError
@@ -133,12 +134,14 @@ def settle_intake(machine: Machine) -> None:
         machine.intake.stow(pouch)
 
 
-def fee_vnd(procedure: Mapping[str, Json], copies: int) -> int:
+def _fee_vnd(procedure: Mapping[str, Json], application: Application) -> int:
     """Return the fee the machine shows; the centre computes the one that counts."""
-    once = cast("int", procedure["le_phi_vnd"]) + cast("int", procedure["phi_vnd"])
-    if procedure["fee_rule"] == "none":
-        return 0
-    return once * copies if procedure["fee_rule"] == "per_copy" else once
+    return fee_of(
+        procedure,
+        copies=application.copies,
+        pages=application.pages,
+        exemption=application.exemption,
+    ).total
 
 
 def _journal(
@@ -168,7 +171,7 @@ def _data(
         "bin": BIN,
         "copies": application.copies,
         "papers": list(application.papers),
-        "fee_vnd": fee_vnd(procedure, application.copies),
+        "fee_vnd": _fee_vnd(procedure, application),
         "pages": application.pages,
         "exemption": application.exemption,
         "lookup": lookup_digest,
