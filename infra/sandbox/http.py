@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small HTTP server for sandboxes: JSON in, JSON out, a thread for each request."""
+"""A small HTTP server for sandboxes: JSON in, JSON out, a thread for each request.
+
+A GET's body is its query, with what stands in the Authorization header as ``authorization``.
+"""
 
 import json
 import signal
@@ -7,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 Body = Mapping[str, Any]
 Route = Callable[[Body], tuple[int, object]]
@@ -36,7 +40,8 @@ class _Handler(BaseHTTPRequestHandler):
     routes: Mapping[tuple[str, str], Route]
 
     def do_GET(self) -> None:
-        self._answer("GET", {})
+        query = dict(parse_qsl(self.path.partition("?")[2]))
+        self._answer("GET", {**query, "authorization": self.headers.get("Authorization", "")})
 
     def do_POST(self) -> None:
         try:
