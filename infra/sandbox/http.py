@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small HTTP server for sandboxes: JSON in, JSON out, a thread for each request.
 
-A GET's body is its query, with what stands in the Authorization header as ``authorization``.
+The body of a question is its query, with the Authorization header as ``authorization``.
 """
 
 import json

@@ -138,6 +138,63 @@ class PaymentBankCallbackConflictV1(EventSchema):
     body_digest = v.hex32()
 
 
+class PaymentBankCallbackConflictClosedV1(EventSchema):
+    """On the bank credit: an officer found out which content is right."""
+
+    by = v.word()
+    reason = v.text(300)
+
+
+class PaymentBankCreditReturnRequestedV1(EventSchema):
+    """On the bank credit: nobody knows what it is for; an officer wants it sent back."""
+
+    provider = v.word(16)
+    reference = v.word(64)
+    amount_vnd = v.vnd(low=1)
+    by = v.word()
+    reason = v.text(300)
+
+
+class PaymentBankCreditReturnApprovedV1(EventSchema):
+    """On the bank credit: a second officer agreed."""
+
+    by = v.word()
+
+
+class PaymentBankCreditReturnedV1(EventSchema):
+    """On the bank credit: it went back under ``paid_reference``."""
+
+    provider = v.word(16)
+    reference = v.word(64)
+    amount_vnd = v.vnd(low=1)
+    paid_reference = v.word()
+    by = v.word()
+
+
+class PaymentAdvanceReleasedV1(EventSchema):
+    """On the payment: money short of the fee is given up and owed; the fee stays asked."""
+
+    amount_vnd = v.vnd(low=1)
+    by = v.word()
+    reason = v.text(300)
+
+
+class PaymentStatementReadV1(EventSchema):
+    """``payment-statement.<provider>.<account>``: the bank's statement up to line ``through``.
+
+    ``credits`` lines of ``amount_vnd`` in all; ``missed`` of them no callback had told.
+    """
+
+    provider = v.word(16)
+    account = v.word(19)
+    through = v.count(1, 2**53 - 1)
+    credits = v.count(1)
+    amount_vnd = v.vnd()
+    missed = v.count()
+    disputed = v.count()
+    unreadable = v.count()
+
+
 class ReceiptLineSchema(EventSchema):
     """One amount of a receipt."""
 
@@ -217,6 +274,35 @@ register(
         type="payment.bank_callback_conflict", schema=1, fields=PaymentBankCallbackConflictV1,
         en="The same bank reference came with other facts.",
         vi="Báo có trùng mã nhưng khác nội dung.",
+    ),
+    EventContract(
+        type="payment.bank_callback_conflict_closed", schema=1,
+        fields=PaymentBankCallbackConflictClosedV1,
+        en="An officer settled which content of a bank reference is right.",
+        vi="Đã xử lý báo có trùng mã.",
+    ),
+    EventContract(
+        type="payment.bank_credit_return_requested", schema=1,
+        fields=PaymentBankCreditReturnRequestedV1,
+        en="A return to the sender was asked for.", vi="Đề nghị trả lại khoản báo có.",
+    ),
+    EventContract(
+        type="payment.bank_credit_return_approved", schema=1,
+        fields=PaymentBankCreditReturnApprovedV1,
+        en="A return to the sender was approved.", vi="Duyệt trả lại khoản báo có.",
+    ),
+    EventContract(
+        type="payment.bank_credit_returned", schema=1, fields=PaymentBankCreditReturnedV1,
+        en="The bank credit went back to its sender.", vi="Đã trả lại khoản báo có.",
+    ),
+    EventContract(
+        type="payment.advance_released", schema=1, fields=PaymentAdvanceReleasedV1,
+        en="Money short of the fee is the citizen's again.",
+        vi="Khoản nộp chưa đủ chuyển thành phải hoàn.",
+    ),
+    EventContract(
+        type="payment.statement_read", schema=1, fields=PaymentStatementReadV1,
+        en="The bank's statement was compared.", vi="Đã đối chiếu sao kê ngân hàng.",
     ),
     EventContract(
         type="receipt.issued", schema=1, fields=ReceiptIssuedV1,

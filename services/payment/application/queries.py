@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the finance office asks; answered from the log."""
 
-from collections.abc import Iterator
 from typing import Final
 
 from services.common import contracts
 from services.common.canonical import Json
 from services.common.errors import Refused
 from services.common.eventlog.port import EventLog
-from services.common.eventlog.record import RecordedEvent
+from services.payment.application.bank_credits import credit_of
 from services.payment.application.reactions import payment_of
 from services.payment.domain.ledger import TYPES, Ledger
 
@@ -36,8 +35,27 @@ def payment(log: EventLog, dossier: str) -> dict[str, Json]:
         "cash_vnd": found.cash,
         "bank_vnd": found.bank,
         "settled": found.settled,
+        "receipts": [
+            {"symbol": e.data["symbol"], "year": e.data["year"], "number": e.data["number"]}
+            for e in log.read_subject(dossier)
+            if e.type == "receipt.issued"
+        ],
         "token": found.token,
         "qr": found.qr,
+    }
+
+
+def bank_credit(log: EventLog, provider: str, reference: str) -> dict[str, Json]:
+    """Return a bank credit; raises Refused ``credit_unknown``."""
+    found = credit_of(log, provider, reference)
+    if not found.version:
+        raise Refused("credit_unknown", "no such bank credit", "không có khoản báo có này")
+    return {
+        "provider": provider,
+        "reference": reference,
+        "amount_vnd": found.amount,
+        "state": found.state,
+        "conflict": found.conflict,
     }
 
 
@@ -51,50 +69,3 @@ def ledger(log: EventLog) -> Ledger:
             book.apply(event.type, event.subject or "", data)
         after = events[-1].position
     return book
-
-
-def in_accounts(log: EventLog, prefix: str, limit: int) -> list[dict[str, Json]]:
-    """Return dossiers that hold money in an account of this kind, the most first."""
-    held = [
-        (-amount, name.removeprefix(prefix))
-        for name, amount in ledger(log).balances().items()
-        if name.startswith(prefix)
-    ]
-    return [
-        {"dossier": dossier, "amount_vnd": amount}
-        for amount, dossier in sorted(held, reverse=True)[:limit]
-    ]
-
-
-def conflicts(log: EventLog, limit: int) -> list[dict[str, Json]]:
-    """Return bank references that came with two contents, oldest first."""
-    events = log.read_all(0, limit=limit, types=["payment.bank_callback_conflict"])
-    return [
-        {
-            "bank_credit": event.stream.removeprefix("payment-bank."),
-            "amount_vnd": event.data["amount_vnd"],
-            "since": event.recorded_at.isoformat(),
-        }
-        for event in events
-    ]
-
-
-def unmatched(log: EventLog, limit: int) -> list[dict[str, Json]]:
-    """Return bank credits that nobody has placed, oldest first."""
-    placed = {event.stream for event in _every(log, "payment.bank_credit_assigned")}
-    waiting = [e for e in _every(log, "payment.bank_credit_unmatched") if e.stream not in placed]
-    return [
-        {
-            "bank_credit": event.stream.removeprefix("payment-bank."),
-            "reason": event.data["reason"],
-            "since": event.recorded_at.isoformat(),
-        }
-        for event in waiting[:limit]
-    ]
-
-
-def _every(log: EventLog, event_type: str) -> Iterator[RecordedEvent]:
-    after = 0
-    while events := log.read_all(after, limit=_PAGE, types=[event_type]):
-        yield from events
-        after = events[-1].position

@@ -15,6 +15,7 @@ from services.common.eventlog.recording import Change, Fact, facts_of
 from services.common.fees import Fee, fee_of
 from services.common.messaging.reaction import Handler
 from services.common.money import Vnd
+from services.payment.domain import credit as credit_domain
 from services.payment.domain.acts import (
     ClosePayment,
     Command,
@@ -113,22 +114,23 @@ EVENT_HANDLERS: Final = {"payment.reactions": event_handlers}
 
 
 def _place_credit(log: EventLog, event: RecordedEvent) -> Sequence[Change]:
-    data = _data(event)
-    token = data["token"]
+    # A contradicting callback may stand behind the event already, so the stream is folded.
+    credit = credit_domain.fold(facts_of(log.read_stream(event.stream)))
+    if credit.state != credit_domain.RECEIVED:
+        return ()
+    token = _data(event)["token"]
     owner = None if token is None else _owner(log, str(token))
     if owner is None:
         reason = "no_token" if token is None else "unknown_token"
         unplaced = Fact(type="payment.bank_credit_unmatched", data={"reason": reason})
-        return [Change(stream=event.stream, expected_version=event.version, facts=(unplaced,))]
+        return [Change(stream=event.stream, expected_version=credit.version, facts=(unplaced,))]
     command = MatchBankCredit(
-        provider=str(data["provider"]),
-        reference=str(data["reference"]),
-        amount=Vnd(int(str(data["amount_vnd"]))),
+        provider=credit.provider, reference=credit.reference, amount=credit.amount
     )
     assigned = Fact(type="payment.bank_credit_assigned", data={"dossier": owner}, subject=owner)
     return [
         change_of(log, owner, command),
-        Change(stream=event.stream, expected_version=event.version, facts=(assigned,)),
+        Change(stream=event.stream, expected_version=credit.version, facts=(assigned,)),
     ]
 
 

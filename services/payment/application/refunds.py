@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.common.canonical import Json
-from services.common.errors import Refused
 from services.common.eventlog.record import Appended
-from services.common.eventlog.recording import Cause, Change, Fact, Recorder, facts_of
-from services.common.money import Vnd
+from services.common.eventlog.recording import Cause, Change, Recorder
 from services.payment.application.reactions import change_of
 from services.payment.domain.acts import (
     ApproveRefund,
     Command,
-    MatchBankCredit,
     PayRefund,
+    ReleaseAdvance,
     RequestRefund,
 )
 
@@ -28,7 +26,7 @@ class Ask:
         source: ``http:<officer>``.
         key: UUID.
         cause: goes into the events' meta.
-        dossier: whose payment.
+        dossier: whose payment; empty for a bank credit of nobody.
     """
 
     source: str
@@ -64,48 +62,24 @@ def pay_refund(recorder: Recorder, ask: Ask, *, refund: str, by: str, reference:
     return _decide(recorder, ask, PayRefund(refund=refund, by=by, reference=reference))
 
 
-def place_credit(recorder: Recorder, ask: Ask, *, provider: str, reference: str) -> Appended:
-    """Place a bank credit that no token placed; both streams in one request.
+def release_advance(recorder: Recorder, ask: Ask, *, by: str, reason: str) -> Appended:
+    """Give up money short of the fee, so that it can be paid back.
 
     Raises:
-        Refused: ``credit_unknown``, ``credit_placed``, ``no_payment``.
+        Refused: ``nothing_short``.
     """
-    stream = f"payment-bank.{provider}.{reference}"
-
-    def changes() -> list[Change]:
-        events = facts_of(recorder.log.read_stream(stream))
-        if not events:
-            raise Refused(
-                "credit_unknown", "no such bank credit", "không có khoản báo có này",
-                field="reference",
-            )  # fmt: skip
-        if any(name == "payment.bank_credit_assigned" for name, _ in events):
-            raise Refused("credit_placed", "it is placed already", "khoản này đã được gán")
-        if not recorder.log.stream_version(f"payment-{ask.dossier}"):
-            raise Refused("no_payment", "no such payment", "không có khoản này", field="dossier")
-        amount = events[0][1]["amount_vnd"]
-        matched = MatchBankCredit(
-            provider=provider, reference=reference, amount=Vnd(int(str(amount)))
-        )
-        assigned = Fact(
-            type="payment.bank_credit_assigned", data={"dossier": ask.dossier}, subject=ask.dossier
-        )
-        return [
-            change_of(recorder.log, ask.dossier, matched),
-            Change(stream=stream, expected_version=len(events), facts=(assigned,)),
-        ]
-
-    return _record(recorder, ask, changes, [provider, reference, ask.dossier])
+    return _decide(recorder, ask, ReleaseAdvance(by=by, reason=reason))
 
 
 def _decide(recorder: Recorder, ask: Ask, command: Command) -> Appended:
     asked: Json = [type(command).__name__, repr(command), ask.dossier]
-    return _record(recorder, ask, lambda: [change_of(recorder.log, ask.dossier, command)], asked)
+    return record(recorder, ask, lambda: [change_of(recorder.log, ask.dossier, command)], asked)
 
 
-def _record(
+def record(
     recorder: Recorder, ask: Ask, changes: Callable[[], Sequence[Change]], asked: Json
 ) -> Appended:
+    """Fold, decide and record under the officer's idempotency key."""
     done = recorder.decide(changes, source=ask.source, key=ask.key, cause=ask.cause, asked=asked)
     assert done is not None, "every decision here records something"
     return done
@@ -115,5 +89,5 @@ COMMAND_HANDLERS: Final = {
     RequestRefund: request_refund,
     ApproveRefund: approve_refund,
     PayRefund: pay_refund,
-    MatchBankCredit: place_credit,
+    ReleaseAdvance: release_advance,
 }

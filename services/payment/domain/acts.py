@@ -82,7 +82,15 @@ class PayRefund:
     reference: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseAdvance:
+    """An officer gives up money short of the fee: the citizen left and will not pay the rest."""
+
+    by: str
+    reason: str
+
+
 Command = (
     RequestPayment | RequestDuty | CreditCash | MatchBankCredit | ClosePayment | RequestRefund
-    | ApproveRefund | PayRefund
+    | ApproveRefund | PayRefund | ReleaseAdvance
 )  # fmt: skip

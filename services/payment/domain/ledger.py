@@ -4,8 +4,9 @@
 Debits are positive. Money that came in (``cash:<machine>``, ``bank:<provider>``) stands against
 what it is: fees earned (``fee:le_phi``, ``fee:phi``), money not yet enough (``advance:<dossier>``),
 money above the fee (``overpaid``), money that is the citizen's again
-(``owed_to_citizen:<dossier>``), and money nobody has placed yet (``unplaced``). What was paid back
-stands in ``paid_out``. ADR-0004.
+(``owed_to_citizen:<dossier>``), money nobody has placed yet (``unplaced``), and what goes back to
+whoever sent it (``owed_to_sender:<provider>/<reference>``). What was paid back stands in
+``paid_out``. ADR-0004.
 """
 
 from collections import Counter
@@ -18,11 +19,14 @@ from services.payment.domain.payment import receiver
 Data = Mapping[str, object]
 OWED: Final = "owed_to_citizen:"
 ADVANCE: Final = "advance:"
+SENDER: Final = "owed_to_sender:"
 
 TYPES: Final = (
     "payment.requested", "payment.duty_requested", "payment.cash_credited",
     "payment.bank_credit_received", "payment.bank_credit_matched", "payment.settled",
     "payment.closed", "payment.refund_requested", "payment.refund_paid",
+    "payment.advance_released", "payment.bank_credit_return_requested",
+    "payment.bank_credit_returned",
 )  # fmt: skip
 """Events that the ledger books or needs."""
 
@@ -122,6 +126,22 @@ def _paid_back(book: Ledger, subject: str, data: Data) -> None:
     book.move(owed(subject), "paid_out", _whole(data["amount_vnd"]))
 
 
+def _released(book: Ledger, subject: str, data: Data) -> None:
+    book.move(advance(subject), owed(subject), _whole(data["amount_vnd"]))
+
+
+def _return_asked(book: Ledger, _subject: str, data: Data) -> None:
+    book.move("unplaced", _sender(data), _whole(data["amount_vnd"]))
+
+
+def _returned(book: Ledger, _subject: str, data: Data) -> None:
+    book.move(_sender(data), "paid_out", _whole(data["amount_vnd"]))
+
+
+def _sender(data: Data) -> str:
+    return f"{SENDER}{data['provider']}/{data['reference']}"
+
+
 def _whole(value: object) -> int:
     return int(str(value))
 
@@ -136,4 +156,7 @@ _BOOKINGS: Final[dict[str, Callable[[Ledger, str, Data], None]]] = {
     "payment.closed": _closed,
     "payment.refund_requested": _claimed,
     "payment.refund_paid": _paid_back,
+    "payment.advance_released": _released,
+    "payment.bank_credit_return_requested": _return_asked,
+    "payment.bank_credit_returned": _returned,
 }

@@ -19,6 +19,7 @@ from services.payment.domain.acts import (
     CreditCash,
     MatchBankCredit,
     PayRefund,
+    ReleaseAdvance,
     RequestDuty,
     RequestPayment,
     RequestRefund,
@@ -110,8 +111,8 @@ def decide(command: Command, payment: Payment) -> list[Fact]:
 
     Raises:
         Refused: ``already_requested``, ``already_credited``, ``already_closed``,
-            ``payment_closed``, ``nothing_owed``, ``refund_unknown``, ``refund_not_open``,
-            ``same_person``.
+            ``payment_closed``, ``nothing_short``, ``nothing_owed``, ``refund_unknown``,
+            ``refund_not_open``, ``same_person``.
     """
     facts = [_DECISIONS[type(command)](command, payment)]
     after = evolve(payment, *facts[0])
@@ -183,6 +184,16 @@ def _close(command: ClosePayment, payment: Payment) -> Fact:
         "cause_event": command.cause_event,
         **parts,
         "owed_vnd": sum(parts.values()),
+    }
+
+
+def _release(command: ReleaseAdvance, payment: Payment) -> Fact:
+    if not payment.advance:
+        raise Refused("nothing_short", "no money waits for more", "không có khoản nộp chưa đủ")
+    return "payment.advance_released", {
+        "amount_vnd": payment.advance,
+        "by": command.by,
+        "reason": command.reason,
     }
 
 
@@ -262,6 +273,7 @@ _DECISIONS: Final[dict[type, Callable[..., Fact]]] = {
     RequestRefund: _request_refund,
     ApproveRefund: _approve,
     PayRefund: _pay_refund,
+    ReleaseAdvance: _release,
 }
 
 
@@ -330,6 +342,11 @@ def _on_closed(payment: Payment, data: Data) -> dict[str, Any]:
     }
 
 
+def _on_released(payment: Payment, data: Data) -> dict[str, Any]:
+    amount = _vnd(data["amount_vnd"])
+    return {"advance": Vnd(payment.advance - amount), "owed": Vnd(payment.owed + amount)}
+
+
 def _on_refund(payment: Payment, data: Data) -> dict[str, Any]:
     claimed = _vnd(data["overpaid_vnd"])
     one = Refund(amount=_vnd(data["amount_vnd"]), requested_by=str(data["by"]))
@@ -363,6 +380,7 @@ _EVOLUTIONS: Final[dict[str, Callable[[Payment, Data], dict[str, Any]]]] = {
     "payment.bank_credit_matched": _on_bank,
     "payment.settled": _on_settled,
     "payment.closed": _on_closed,
+    "payment.advance_released": _on_released,
     "payment.refund_requested": _on_refund,
     "payment.refund_approved": _on_approved,
     "payment.refund_paid": _on_paid_back,

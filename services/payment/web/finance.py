@@ -18,14 +18,15 @@ from services.common.web.app import (
     idempotency_key,
 )
 from services.common.web.auth import official, officials_only
-from services.payment.application import queries, refunds
+from services.payment.application import queries, refunds, worklists
 from services.payment.bootstrap import PaymentService
-from services.payment.domain.ledger import ADVANCE, OWED
 
 _WORD: Final = validate.Regexp(r"^[!-~]{1,64}\Z")
 
 
-class _Strict(Schema):
+class Strict(Schema):
+    """Refuses what it does not name."""
+
     class Meta:
         unknown = RAISE
 
@@ -36,29 +37,27 @@ class LimitSchema(Schema):
     limit = fields.Integer(load_default=50, validate=validate.Range(1, 500))
 
 
-class NothingSchema(_Strict):
+class NothingSchema(Strict):
     """An act that needs no words: an empty JSON object."""
 
 
-class PaidSchema(_Strict):
+class PaidSchema(Strict):
     """Under which reference the money went out."""
 
     reference = fields.String(required=True, validate=_WORD)
 
 
-class PlaceSchema(_Strict):
-    """Which dossier the bank credit is for."""
+class ReasonSchema(Strict):
+    """Why, for whoever looks at it later."""
 
-    dossier = fields.UUID(required=True)
+    reason = fields.String(required=True, validate=validate.Length(1, 300))
 
 
-WORKLISTS: Final[dict[str, Callable[[EventLog, int], list[dict[str, Json]]]]] = {
-    "unmatched": queries.unmatched,
-    "conflicts": queries.conflicts,
-    "owed": lambda log, limit: queries.in_accounts(log, OWED, limit),
-    "short": lambda log, limit: queries.in_accounts(log, ADVANCE, limit),
-}
-"""Money without a place, references with two contents, money owed, money not yet enough."""
+def ask(dossier: str, *, reason: str | None = None) -> refunds.Ask:
+    """Return who asks, with which key."""
+    who = official()
+    cause = Cause(correlation_id=correlation_id(), actor=f"official:{who.id}", reason=reason)
+    return refunds.Ask(source=f"http:{who.id}", key=idempotency_key(), cause=cause, dossier=dossier)
 
 
 def add_routes(blueprint: StrictBlueprint, service: PaymentService) -> None:
@@ -66,14 +65,7 @@ def add_routes(blueprint: StrictBlueprint, service: PaymentService) -> None:
     runtime = service.runtime
     parameters = [IDEMPOTENCY_KEY]
 
-    def ask(dossier: UUID) -> refunds.Ask:
-        who = official()
-        cause = Cause(correlation_id=correlation_id(), actor=f"official:{who.id}")
-        return refunds.Ask(
-            source=f"http:{who.id}", key=idempotency_key(), cause=cause, dossier=str(dossier)
-        )
-
-    for name, rows in WORKLISTS.items():
+    for name, rows in worklists.WORKLISTS.items():
         blueprint.route(f"/worklists/{name}", endpoint=f"worklist_{name}")(
             _worklist(blueprint, runtime.log, rows, name)
         )
@@ -86,7 +78,7 @@ def add_routes(blueprint: StrictBlueprint, service: PaymentService) -> None:
         @blueprint.response(200)
         def post(self, _nothing: dict[str, Any], dossier: UUID) -> Any:
             """Ask that everything owed be paid back; the refund has the request's key as id."""
-            asked = ask(dossier)
+            asked = ask(str(dossier))
             refunds.request_refund(runtime.recorder, asked, by=official().id)
             return {"refund": asked.key, **queries.payment(runtime.log, str(dossier))}
 
@@ -99,7 +91,7 @@ def add_routes(blueprint: StrictBlueprint, service: PaymentService) -> None:
         def post(self, _nothing: dict[str, Any], dossier: UUID, refund: UUID) -> Any:
             """Agree as a second officer."""
             refunds.approve_refund(
-                runtime.recorder, ask(dossier), refund=str(refund), by=official().id
+                runtime.recorder, ask(str(dossier)), refund=str(refund), by=official().id
             )
             return queries.payment(runtime.log, str(dossier))
 
@@ -112,30 +104,28 @@ def add_routes(blueprint: StrictBlueprint, service: PaymentService) -> None:
         def post(self, words: dict[str, Any], dossier: UUID, refund: UUID) -> Any:
             """Note that the money went out."""
             refunds.pay_refund(
-                runtime.recorder, ask(dossier), refund=str(refund), by=official().id,
+                runtime.recorder, ask(str(dossier)), refund=str(refund), by=official().id,
                 reference=words["reference"],
             )  # fmt: skip
             return queries.payment(runtime.log, str(dossier))
 
-    _add_placing(blueprint, service, ask)
+    _add_release(blueprint, service)
 
 
-def _add_placing(
-    blueprint: StrictBlueprint, service: PaymentService, ask: Callable[[UUID], refunds.Ask]
-) -> None:
+def _add_release(blueprint: StrictBlueprint, service: PaymentService) -> None:
     runtime = service.runtime
 
-    @blueprint.route("/bank-credits/<string:provider>/<string:reference>/place")
-    class Placing(MethodView):
+    @blueprint.route("/dossiers/<uuid:dossier>/release-advance")
+    class Release(MethodView):
         @officials_only
-        @blueprint.arguments(PlaceSchema)
+        @blueprint.arguments(ReasonSchema)
         @blueprint.doc(parameters=[IDEMPOTENCY_KEY])
         @blueprint.response(200)
-        def post(self, words: dict[str, Any], provider: str, reference: str) -> Any:
-            """Place a bank credit that no token placed."""
-            dossier = words["dossier"]
-            refunds.place_credit(
-                runtime.recorder, ask(dossier), provider=provider, reference=reference
+        def post(self, words: dict[str, Any], dossier: UUID) -> Any:
+            """Give up money short of the fee: the citizen left; it is owed from now on."""
+            asked = ask(str(dossier), reason=words["reason"])
+            refunds.release_advance(
+                runtime.recorder, asked, by=official().id, reason=words["reason"]
             )
             return queries.payment(runtime.log, str(dossier))
 

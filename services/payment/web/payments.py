@@ -15,7 +15,7 @@ from services.payment.application import queries
 from services.payment.application.commands import RecordBankCredit, record_bank_credit
 from services.payment.bootstrap import PaymentService
 from services.payment.domain.token import find_token
-from services.payment.web import finance
+from services.payment.web import bank_credits, finance
 
 
 class PayOSDataSchema(Schema):
@@ -89,6 +89,7 @@ def routes(service: PaymentService) -> StrictBlueprint:
             return {"accounts": book.balances(), "sum": book.total()}
 
     finance.add_routes(blueprint, service)
+    bank_credits.add_routes(blueprint, runtime)
     return blueprint
 
 

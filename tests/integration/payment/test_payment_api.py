@@ -17,9 +17,10 @@ from services.common.eventlog.recording import Cause, Change, Fact
 from services.common.messaging.reactor_runner import ReactorRunner
 from services.common.runtime import CoreConfig
 from services.payment.adapters.payos import sign
+from services.payment.application.worklists import WORKLISTS
 from services.payment.bootstrap import PaymentService, bootstrap
 from services.payment.config import Config
-from services.payment.web.finance import WORKLISTS
+from services.payment.web.bank_credits import ACTS
 from services.payment.web.server import make_app
 from tests.support.database import KEK, LOG_ID, Database
 from tests.support.offices import SERVICE_KEY, HandClock
@@ -199,7 +200,7 @@ def test_the_document_is_true(site: Site) -> None:
     head = site.log.head()
     seen = check_openapi(site.app, LOGIN, known={"dossier": dossier})
     operations = {operation for operation, _ in seen}
-    assert len(operations) == 3 + len(WORKLISTS) + 4
+    assert len(operations) == 3 + len(WORKLISTS) + 5 + len(ACTS)
     understood = {operation for operation, status in seen if status < 400 or status == 409}
     assert operations - understood == {"POST /payment/v1/callbacks/payos"}
     assert ("GET /payment/v1/dossiers/{dossier}", 200) in seen

@@ -24,6 +24,7 @@ DUTY = a.RequestDuty(
 )
 ENDS = [a.ClosePayment(because=why, cause_event=E1) for why in ("refused", "withdrawn", "stopped")]
 ASK, AGREE = a.RequestRefund(refund=R1, by="tc001"), a.ApproveRefund(refund=R1, by="tc002")
+GIVE_UP = a.ReleaseAdvance(by="tc001", reason="Bỏ dở")
 PAY = a.PayRefund(refund=R1, by="tc001", reference="UNC-1")
 
 
@@ -77,7 +78,7 @@ NOTES = [f"01932b6e-7c00-7000-8000-00000000010{n}" for n in range(4)]
 COMMANDS = st.one_of(
     st.sampled_from([REQUEST, DUTY, *ENDS, ASK, AGREE, PAY, a.ApproveRefund(refund=R1, by="tc001"),
                      a.RequestRefund(refund=R2, by="tc003"), a.ApproveRefund(refund=R2, by="tc001"),
-                     a.PayRefund(refund=R2, by="tc003", reference="UNC-2")]),
+                     a.PayRefund(refund=R2, by="tc003", reference="UNC-2"), GIVE_UP]),
     st.builds(note, st.sampled_from([10_000, 20_000, 50_000]), st.sampled_from(NOTES)),
     st.builds(transfer, st.integers(1, 30_000), st.sampled_from("efgh")),
 )  # fmt: skip
@@ -152,6 +153,14 @@ def test_money_after_the_end_is_owed() -> None:
     assert (books.state.owed, books.state.settled) == (10_000, False)
 
 
+def test_given_up_and_paid_in_full_later() -> None:
+    """Too little was put in and the citizen left: it is owed; the whole fee is still to be paid."""
+    books = Books(note(5_000), REQUEST, GIVE_UP)
+    assert (books.state.owed, books.state.advance, books.state.settled) == (5_000, 0, False)
+    books.run(transfer(10_000))
+    assert (books.state.owed, books.state.settled) == (5_000, True)
+
+
 @pytest.mark.parametrize(
     ("before", "command", "code"),
     [
@@ -168,6 +177,8 @@ def test_money_after_the_end_is_owed() -> None:
         ([note(10_000), ENDS[0], ASK, AGREE], AGREE, "refund_not_open"),
         ([note(10_000), ENDS[0], ASK, AGREE, PAY], PAY, "refund_not_open"),
         ([], AGREE, "refund_unknown"),
+        ([REQUEST], GIVE_UP, "nothing_short"),
+        ([REQUEST, note(10_000)], GIVE_UP, "nothing_short"),
     ],
 )
 def test_what_is_not_allowed(before: list[a.Command], command: a.Command, code: str) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from services.common.errors import Refused
 from services.common.eventlog.recording import Cause
-from services.payment.application import queries, refunds
+from services.payment.application import bank_credits, queries, refunds, worklists
 from services.payment.application.commands import RecordBankCredit, record_bank_credit
+from services.payment.domain.credit import PlaceCredit
 from services.payment.domain.ledger import OWED
 from tests.support.province import Province
 
@@ -84,9 +85,7 @@ def test_paid_and_then_ended(province: Province, verb: str) -> None:
     assert balances(province)["overpaid"] == -2_000
     province.does(dossier, verb, reason="Không thuộc thẩm quyền")
     assert balances(province)[OWED + dossier] == -10_000
-    assert queries.in_accounts(province.log, OWED, 10) == [
-        {"dossier": dossier, "amount_vnd": 10_000}
-    ]
+    assert worklists.owed(province.log, 10) == [{"dossier": dossier, "amount_vnd": 10_000}]
     recorder, asked = province.office.recorder("motcua_payment"), ask(dossier)
     refunds.request_refund(recorder, asked, by="tc001")
     assert refunds.request_refund(recorder, asked, by="tc001").duplicate
@@ -112,16 +111,18 @@ def test_a_transfer_without_an_owner_is_placed_by_an_officer(province: Province)
     dossier = province.deposit()
     reference = "FT0001"
     _pay_without_token(province, reference, 8_000)
-    assert [row["bank_credit"] for row in queries.unmatched(province.log, 10)] == ["payos.FT0001"]
-    recorder = province.office.recorder("motcua_payment")
-    refunds.place_credit(recorder, ask(dossier), provider="payos", reference=reference)
+    assert [row["bank_credit"] for row in worklists.unmatched(province.log, 10)] == ["payos.FT0001"]
+    recorder, place = province.office.recorder("motcua_payment"), PlaceCredit(dossier=dossier)
+    bank_credits.place_credit(recorder, ask(dossier), place, provider="payos", reference=reference)
     province.run()
-    assert queries.unmatched(province.log, 10) == []
+    assert worklists.unmatched(province.log, 10) == []
     assert province.payment(dossier).settled
-    with pytest.raises(Refused, match="credit_placed"):
-        refunds.place_credit(recorder, ask(dossier), provider="payos", reference=reference)
+    with pytest.raises(Refused, match="credit_not_waiting"):
+        bank_credits.place_credit(
+            recorder, ask(dossier), place, provider="payos", reference=reference
+        )
     with pytest.raises(Refused, match="credit_unknown"):
-        refunds.place_credit(recorder, ask(dossier), provider="payos", reference="FT9")
+        bank_credits.place_credit(recorder, ask(dossier), place, provider="payos", reference="FT9")
     assert "unplaced" not in balances(province)
 
 
@@ -132,7 +133,7 @@ def test_the_same_reference_with_another_amount(province: Province) -> None:
     for _ in range(2):
         with pytest.raises(Refused, match="idempotency_key_reused"):
             province.pays(dossier, 9_000, "FT0001")
-    assert [row["amount_vnd"] for row in queries.conflicts(province.log, 10)] == [9_000]
+    assert [row["other_amount_vnd"] for row in worklists.conflicts(province.log, 10)] == [9_000]
     assert balances(province)["bank:payos"] == 8_000
 
 

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What finance officers have to look at; folded from the log when they ask."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.common import contracts
+from services.common.canonical import Json
+from services.common.eventlog.port import EventLog
+from services.common.eventlog.record import RecordedEvent
+from services.payment.application.queries import ledger
+from services.payment.application.reactions import payment_of
+from services.payment.domain import credit
+from services.payment.domain.ledger import ADVANCE, OWED
+
+Row = dict[str, Json]
+_PAGE: Final = 5000
+_CONFLICT: Final = "payment.bank_callback_conflict"
+_TYPES: Final = (*credit.STATES, _CONFLICT, f"{_CONFLICT}_closed")
+
+
+@dataclass(slots=True)
+class _Story:
+    """One bank credit, when it got where it is, and what contradicts it."""
+
+    state: credit.Credit = field(default_factory=credit.Credit)
+    since: str = ""
+    reason: Json = None
+    other_amount: Json = None
+
+    def row(self, stream: str) -> Row:
+        """Return what every list says about a credit."""
+        return {
+            "bank_credit": stream.removeprefix("payment-bank."),
+            "amount_vnd": self.state.amount,
+            "since": self.since,
+        }
+
+
+def unmatched(log: EventLog, limit: int) -> list[Row]:
+    """Return bank credits that nobody has placed, oldest first."""
+    return [
+        {**story.row(stream), "reason": story.reason}
+        for stream, story in _stories(log).items()
+        if story.state.state == credit.UNMATCHED
+    ][:limit]
+
+
+def returns(log: EventLog, limit: int) -> list[Row]:
+    """Return bank credits on their way back to whoever sent them."""
+    return [
+        {**story.row(stream), "approved": story.state.state == credit.APPROVED}
+        for stream, story in _stories(log).items()
+        if story.state.state in {credit.ASKED, credit.APPROVED}
+    ][:limit]
+
+
+def conflicts(log: EventLog, limit: int) -> list[Row]:
+    """Return bank references that came with two contents and wait for an officer."""
+    return [
+        {**story.row(stream), "other_amount_vnd": story.other_amount}
+        for stream, story in _stories(log).items()
+        if story.state.conflict
+    ][:limit]
+
+
+def owed(log: EventLog, limit: int) -> list[Row]:
+    """Return dossiers whose money is the citizen's again, the most first."""
+    return _held(log, OWED, limit)
+
+
+def abandoned(log: EventLog, limit: int) -> list[Row]:
+    """Return dossiers that paid less than the fee; ``due_vnd`` is null where none was asked."""
+    rows = _held(log, ADVANCE, limit)
+    for row in rows:
+        known = payment_of(log, str(row["dossier"]))
+        row["due_vnd"] = known.due if known.asked else None
+    return rows
+
+
+def _held(log: EventLog, prefix: str, limit: int) -> list[Row]:
+    held = [
+        (-amount, name.removeprefix(prefix))
+        for name, amount in ledger(log).balances().items()
+        if name.startswith(prefix)
+    ]
+    return [
+        {"dossier": dossier, "amount_vnd": amount}
+        for amount, dossier in sorted(held, reverse=True)[:limit]
+    ]
+
+
+def _stories(log: EventLog) -> dict[str, _Story]:
+    stories: dict[str, _Story] = {}
+    for event in _every(log, _TYPES):
+        story = stories.setdefault(event.stream, _Story())
+        data = contracts.current(event.type, event.schema, event.data)
+        story.state = credit.evolve(story.state, event.type, data)
+        if event.type in credit.STATES:
+            story.since = event.recorded_at.isoformat()
+            story.reason = data.get("reason")
+        elif event.type == _CONFLICT:
+            story.other_amount = data["amount_vnd"]
+    return stories
+
+
+def _every(log: EventLog, types: Sequence[str]) -> Iterator[RecordedEvent]:
+    after = 0
+    while events := log.read_all(after, limit=_PAGE, types=types):
+        yield from events
+        after = events[-1].position
+
+
+WORKLISTS: Final[Mapping[str, Callable[[EventLog, int], list[Row]]]] = {
+    "unmatched": unmatched, "returns": returns, "conflicts": conflicts, "owed": owed,
+    "abandoned": abandoned,
+}  # fmt: skip
