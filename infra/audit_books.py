@@ -43,7 +43,11 @@ def compare(log: EventLog, books: dict[str, Any]) -> list[Line]:
         *_money(log, events, books),
         *_words(events, books),
         *_dossiers(events, books),
-        *_machine(events, books),
+        *(
+            line
+            for serial, state in books["machines"].items()
+            for line in _machine(events, serial, state)
+        ),
     ]
 
 
@@ -64,21 +68,31 @@ def _order(events: list[RecordedEvent]) -> list[Line]:
 
 def _money(log: EventLog, events: list[RecordedEvent], books: dict[str, Any]) -> list[Line]:
     book = ledger(log)
-    balances, mechanics = book.balances(), books["machine"]["mechanics"]
+    balances = book.balances()
+    boxes = {serial: state["mechanics"] for serial, state in books["machines"].items()}
     transfers = books["bank"]["transfers"]
     received = {
         e.data["reference"]: e.data["amount_vnd"]
         for e in _of(events, "payment.bank_credit_received")
     }
-    notes = [int(str(e.data["denomination_vnd"])) for e in _of(events, "payment.cash_credited")]
+    notes = Counter[str]()
+    for event in _of(events, "payment.cash_credited"):
+        notes[str(event.data["machine"])] += int(str(event.data["denomination_vnd"]))
     return [
         Line("sum of the ledger", book.total(), 0),
         Line(
             "bank credits by reference", received, {t["reference"]: t["amount"] for t in transfers}
         ),
         Line("bank account", balances.get("bank:payos", 0), sum(t["amount"] for t in transfers)),
-        Line("notes stacked", len(notes), mechanics["notes"]),
-        Line("money in the cash box", sum(notes), mechanics["notes_vnd"]),
+        Line(
+            "notes stacked",
+            len(_of(events, "payment.cash_credited")),
+            sum(box["notes"] for box in boxes.values()),
+        ),
+        *(
+            Line(f"money in the cash box of {serial}", notes[serial], box["notes_vnd"])
+            for serial, box in boxes.items()
+        ),
         Line("money nobody placed", balances.get("unplaced", 0), 0),
         Line("settlements per payment ≤ 1", _most(events, "payment.settled"), 1),
     ]
@@ -108,19 +122,23 @@ def _dossiers(events: list[RecordedEvent], books: dict[str, Any]) -> list[Line]:
     ]
 
 
-def _machine(events: list[RecordedEvent], books: dict[str, Any]) -> list[Line]:
-    machine, mechanics = books["machine"], books["machine"]["mechanics"]
-    journal = [event for event in events if event.stream.startswith("kiosk-")]
-    pouches = sorted(str(e.data["pouch"]) for e in _of(events, "kiosk.dossier_deposited"))
+def _machine(events: list[RecordedEvent], serial: str, state: dict[str, Any]) -> list[Line]:
+    mechanics = state["mechanics"]
+    journal = [event for event in events if event.stream.startswith(f"kiosk-{serial}-")]
+    pouches = sorted(str(e.data["pouch"]) for e in _of(journal, "kiosk.dossier_deposited"))
     inside = Counter[object]()
     for event in journal:
         inside[event.data.get("cell")] += {
             "kiosk.result_loaded": 1, "kiosk.result_released": -1,
         }.get(event.type, 0)  # fmt: skip
     return [
-        Line("journal records at the centre", len(journal), machine["seq"]),
-        Line("pouches in the bin", pouches, sorted(mechanics["pouches"])),
-        Line("cells with a result", sorted(map(str, +inside)), sorted(mechanics["cells"])),
+        Line(f"journal records of {serial}", len(journal), state["seq"]),
+        Line(f"pouches in the bin of {serial}", pouches, sorted(mechanics["pouches"])),
+        Line(
+            f"cells of {serial} with a result",
+            sorted(map(str, +inside)),
+            sorted(mechanics["cells"]),
+        ),
     ]
 
 

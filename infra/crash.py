@@ -308,7 +308,7 @@ def _verdict(local: Stack, notes: Notes, faults: Faults, seed: int) -> int:
         sys.executable, "-m", "infra.judge", "--acks", str(notes.path),
         "--database-url", local.database_url("motcua_audit"), "--log-id", str(LOG_ID),
         "--books", str(local.folder / "books"),
-        "--mechanics", str(local.folder / "edge" / "mechanics.json"),
+        "--mechanics", str(local.folder / "machines" / MACHINE / "mechanics.json"),
     ]  # fmt: skip
     judged = subprocess.run(command, check=False, capture_output=True, text=True, timeout=180)
     if not judged.stdout:

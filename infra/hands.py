@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import requests
 
-from infra.local.settings import Stack
+from infra.local.settings import MACHINE, MACHINES, Stack
 
 T = TypeVar("T")
 PATIENCE_S: Final = 60.0
@@ -41,9 +41,12 @@ class Citizen:
 class Hands:
     """What people do, over HTTP only."""
 
-    def __init__(self, stack: Stack, patience_s: float = PATIENCE_S) -> None:
-        """Know the addresses of the installation and how long people wait."""
+    def __init__(
+        self, stack: Stack, patience_s: float = PATIENCE_S, *, machine: str = MACHINE
+    ) -> None:
+        """Know the addresses of the installation, the machine, and how long people wait."""
         self._stack = stack
+        self._machine = machine
         self._patience_s = patience_s
         self._http = requests.Session()
 
@@ -162,13 +165,16 @@ class Hands:
         self._until(f"9 → 10 of {code}", reported)
 
     def books(self) -> dict[str, Any]:
-        """Return the outside world's books and the machine's own counters."""
+        """Return the outside world's books and the machines' own counters."""
         names = {"bank": "bank", "smsc": "smsc-http", "one_stop": "one-stop"}
         books: dict[str, Any] = {
             name: self._call("GET", f"{self._stack.http(port)}/control/book")
             for name, port in names.items()
         }
-        books["machine"] = self._edge("GET", "/state")
+        books["machines"] = {
+            serial: self._call("GET", f"{self._stack.http(f'edge-{serial}')}/state")
+            for serial in MACHINES
+        }
         return books
 
     def timeline(self, dossier: str) -> list[dict[str, Any]]:
@@ -187,7 +193,7 @@ class Hands:
     def _edge(
         self, method: str, path: str, body: dict[str, object] | None = None
     ) -> dict[str, Any]:
-        return self._call(method, f"{self._stack.http('edge')}{path}", body)
+        return self._call(method, f"{self._stack.http(f'edge-{self._machine}')}{path}", body)
 
     def _login(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._stack.official_token}"}

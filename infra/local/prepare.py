@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import psycopg
 from psycopg import sql
 
-from infra.local.settings import LOG_ID, MACHINE, VHOST, Stack
+from infra.local.settings import LOG_ID, MACHINES, VHOST, Stack
 from infra.local.stack import machine_identity
 from services.common.clock import SystemClock
 from services.common.eventlog.migrate import LOGINS, migrate
@@ -52,7 +52,7 @@ def broker(stack: Stack) -> None:
 
 
 def people(local: Stack) -> None:
-    """Publish the procedures, open the office, let the machine speak."""
+    """Publish the procedures, open the offices, let the machines speak."""
     key = bytes.fromhex(local.secret("service_key").read_text())
     kek = bytes.fromhex(local.secret("kek").read_text())
 
@@ -64,9 +64,9 @@ def people(local: Stack) -> None:
     intake, fleet = recorder("motcua_intake"), recorder("motcua_kiosk_sync")
     seed(intake)
     cause = Cause(correlation_id=str(uuid.uuid4()), actor="official:demo")
-    identity = machine_identity(local)
-    order = EnrolMachine(epoch=1, approved_by="demo", **identity)
-    order_machine(fleet, MACHINE, order, source="cli:enrol", key=f"{MACHINE}/1", cause=cause)
+    for serial in MACHINES:
+        order = EnrolMachine(epoch=1, approved_by="demo", **machine_identity(local, serial))
+        order_machine(fleet, serial, order, source="cli:enrol", key=f"{serial}/1", cause=cause)
     for each in (intake, fleet):
         assert isinstance(each.log, PostgresLog), "made above"
         each.log.close()

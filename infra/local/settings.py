@@ -18,8 +18,16 @@ from infra.local.system import free_port
 from services.common.eventlog.migrate import LOGINS
 
 LOG_ID: Final = 93
-OFFICE: Final = "VT"
-MACHINE: Final = "VT01"
+MACHINES: Final = {"VT01": "VT", "CT01": "CT"}
+"""Serial of each machine of the demonstration → the office it stands at."""
+MACHINE, OFFICE = "VT01", "VT"
+OFFICIALS: Final = {
+    "cb001": ("Công chức một cửa Vị Thanh", "VT"),
+    "cb002": ("Công chức một cửa Châu Thành", "CT"),
+    "tc001": ("Kế toán", "VT"),
+    "tc002": ("Kế toán trưởng", "VT"),
+}
+"""Who works there, and for which office."""
 BANK_BIN: Final = "970418"
 BANK_ACCOUNT: Final = "1234567890"
 SMPP_USER: Final = "motcua"
@@ -29,7 +37,9 @@ _PORTS: Final = (
     "intake", "intake-web", "intake-web-http", "payment", "payment-web", "payment-web-http",
     "notify",
     "kiosk-sync", "kiosk-sync-web", "kiosk-sync-web-http", "kiosk-sync-downlink",
-    "kiosk-sync-downlink-http", "relay", "bank", "smsc", "smsc-http", "one-stop", "edge",
+    "kiosk-sync-downlink-http", "relay", "bank", "smsc", "smsc-http", "one-stop",
+    *(f"{what}-{serial}" for serial in MACHINES
+      for what in ("edge", "line", "line-web", "line-downlink")),
 )  # fmt: skip
 
 
@@ -41,14 +51,14 @@ class Stack:
         folder: private folder (mode 0700) with secrets, books, logs and the machine's journal.
         addresses: administrators' logins to the servers.
         ports: local ports by name.
-        official_token: bearer token of the demonstration's official.
+        tokens: bearer token of each of ``OFFICIALS``.
     """
 
     folder: Path
     addresses: Addresses
     ports: dict[str, int]
     passwords: dict[str, str]
-    official_token: str
+    tokens: dict[str, str]
     database: str = "motcua"
 
     def secret(self, name: str) -> Path:
@@ -74,6 +84,11 @@ class Stack:
         login = f"{user}:{self.passwords[user]}"
         return f"amqp://{login}@{parts.hostname}:{parts.port}/{VHOST}"
 
+    @property
+    def official_token(self) -> str:
+        """Return the token of the first office's official."""
+        return self.tokens["cb001"]
+
     def http(self, name: str) -> str:
         """Return the base URL of a local HTTP server."""
         return f"http://127.0.0.1:{self.ports[name]}"
@@ -89,22 +104,24 @@ def make_stack(folder: Path, addresses: Addresses, database: str = "motcua") -> 
         addresses=addresses,
         ports=ports,
         passwords=passwords,
-        official_token=secrets.token_urlsafe(24),
+        tokens={who: secrets.token_urlsafe(24) for who in OFFICIALS},
         database=database,
     )
     _write_secrets(stack)
     authority = Authority(folder / "pki")
     authority.issue("centre", server=True)
-    authority.issue(MACHINE, server=False)
+    for serial in MACHINES:
+        authority.issue(serial, server=False)
     return stack
 
 
 def _write_secrets(stack: Stack) -> None:
-    sign, box, machine = (
-        Ed25519PrivateKey.generate(), X25519PrivateKey.generate(), Ed25519PrivateKey.generate(),
-    )  # fmt: skip
-    token_digest = hashlib.sha256(stack.official_token.encode()).hexdigest()
-    official = {"id": "cb001", "name": "Công chức một cửa", "office": OFFICE}
+    sign, box = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
+    officials = {
+        hashlib.sha256(stack.tokens[who].encode()).hexdigest():
+            {"id": who, "name": name, "office": office}
+        for who, (name, office) in OFFICIALS.items()
+    }  # fmt: skip
     texts = {
         "service_key": secrets.token_hex(32),
         "kek": secrets.token_hex(32),
@@ -115,11 +132,13 @@ def _write_secrets(stack: Stack) -> None:
         "central_sign_public": sign.public_key().public_bytes_raw().hex(),
         "central_box": box.private_bytes_raw().hex(),
         "central_box_public": box.public_key().public_bytes_raw().hex(),
-        "machine_sign": machine.private_bytes_raw().hex(),
-        "machine_sign_public": machine.public_key().public_bytes_raw().hex(),
-        "officials.json": json.dumps({token_digest: official}, ensure_ascii=False),
+        "officials.json": json.dumps(officials, ensure_ascii=False),
         "official_token": stack.official_token,
     }
+    for serial in MACHINES:
+        machine = Ed25519PrivateKey.generate()
+        texts[f"machine_sign_{serial}"] = machine.private_bytes_raw().hex()
+        texts[f"machine_sign_public_{serial}"] = machine.public_key().public_bytes_raw().hex()
     for name, text in texts.items():
         path = stack.secret(name)
         path.touch(mode=0o600)

@@ -20,7 +20,7 @@ from typing import Final
 
 from infra.local import settings
 from infra.local.pki import fingerprint
-from infra.local.settings import LOG_ID, MACHINE, OFFICE, Stack
+from infra.local.settings import LOG_ID, MACHINES, Stack
 from infra.local.system import answers, wait_until
 
 DEFINITIONS: Final = Path("infra/rabbitmq/definitions.json")
@@ -120,8 +120,10 @@ def processes(stack: Stack) -> dict[str, tuple[list[str], dict[str, str]]]:
     table["relay"] = (relay, environment(stack, "relay", "motcua_relay"))
     for name, words in sandboxes(stack).items():
         table[f"sandbox-{name}"] = ([python, "-m", *words], environment(stack, name, None))
-    edge = [python, "-m", "services.kiosk_sync.edge", "--config", str(edge_config(stack))]
-    table["edge"] = (edge, environment(stack, "edge-metrics", None))
+    for serial in MACHINES:
+        config = str(edge_config(stack, serial))
+        edge = [python, "-m", "services.kiosk_sync.edge", "--config", config]
+        table[f"edge-{serial}"] = (edge, environment(stack, f"edge-{serial}-metrics", None))
     return table
 
 
@@ -145,40 +147,51 @@ def sandboxes(stack: Stack) -> dict[str, list[str]]:
             "--book", str(books / "one_stop.db"),
             "--session-file", str(stack.secret("one_stop_session")),
         ],
+        **{f"line-{serial}": _line(port, serial) for serial in MACHINES},
     }  # fmt: skip
 
 
-def edge_config(stack: Stack) -> Path:
-    """Write and return the configuration file of the virtual machine."""
+def _line(port: dict[str, str], serial: str) -> list[str]:
+    ways = {"line-web": "kiosk-sync-web-http", "line-downlink": "kiosk-sync-downlink-http"}
+    forwards = [
+        word
+        for listen, target in ways.items()
+        for word in ("--forward", f"{port[f'{listen}-{serial}']}:{port[target]}")
+    ]
+    return ["infra.sandbox.line", "--port", port[f"line-{serial}"], *forwards]
+
+
+def edge_config(stack: Stack, serial: str) -> Path:
+    """Write and return the configuration file of a virtual machine."""
     pki, ports = stack.folder / "pki", stack.ports
     values = {
-        "serial": MACHINE,
+        "serial": serial,
         "epoch": 1,
-        "folder": str(stack.folder / "edge"),
-        "base_url": f"https://127.0.0.1:{ports['kiosk-sync-web-http']}",
-        "downlink_url": f"https://127.0.0.1:{ports['kiosk-sync-downlink-http']}",
+        "folder": str(stack.folder / "machines" / serial),
+        "base_url": f"https://127.0.0.1:{ports[f'line-web-{serial}']}",
+        "downlink_url": f"https://127.0.0.1:{ports[f'line-downlink-{serial}']}",
         "ca": str(pki / "ca.pem"),
-        "cert": str(pki / f"{MACHINE}.pem"),
-        "key": str(pki / f"{MACHINE}.key"),
-        "sign_key_file": str(stack.secret("machine_sign")),
+        "cert": str(pki / f"{serial}.pem"),
+        "key": str(pki / f"{serial}.key"),
+        "sign_key_file": str(stack.secret(f"machine_sign_{serial}")),
         "centre_sign_key": stack.secret("central_sign_public").read_text(),
         "centre_box_key": stack.secret("central_box_public").read_text(),
-        "control_port": ports["edge"],
+        "control_port": ports[f"edge-{serial}"],
         "sync_first_s": 0.1,
         "sync_last_s": 2.0,
     }
-    path = stack.folder / "edge.json"
+    path = stack.folder / f"edge-{serial}.json"
     path.write_text(json.dumps(values, indent=1), encoding="utf-8")
     return path
 
 
-def machine_identity(stack: Stack) -> dict[str, str]:
-    """Return what the centre must know to let the demonstration's machine speak."""
+def machine_identity(stack: Stack, serial: str) -> dict[str, str]:
+    """Return what the centre must know to let a machine of the demonstration speak."""
     return {
-        "serial": MACHINE,
-        "office": OFFICE,
-        "tls_fingerprint": fingerprint(stack.folder / "pki" / f"{MACHINE}.pem"),
-        "sign_key": stack.secret("machine_sign_public").read_text(),
+        "serial": serial,
+        "office": MACHINES[serial],
+        "tls_fingerprint": fingerprint(stack.folder / "pki" / f"{serial}.pem"),
+        "sign_key": stack.secret(f"machine_sign_public_{serial}").read_text(),
     }
 
 

@@ -40,7 +40,9 @@ def up() -> int:
         servers.close()
         _forget(folder)
         raise
-    for name in ("intake-web-http", "payment-web-http", "edge", "bank", "smsc-http", "one-stop"):
+    machines = (f"edge-{serial}" for serial in settings.MACHINES)
+    outside = ("bank", "smsc-http", "one-stop")
+    for name in ("intake-web-http", "payment-web-http", *machines, *outside):
         print(f"{name:<18} {local.http(name)}")
     print(f"official's token   {local.secret('official_token')}")
     print(f"logs               {folder / 'log'}")
