@@ -78,6 +78,13 @@ class Office:
         fact = Fact(type="kiosk.result_released", data=data, subject=dossier)
         self._add("motcua_kiosk_sync", f"kiosk-{machine}-3", fact)
 
+    def journal(self, event_type: str, *, machine: str = MACHINE, **data: Json) -> None:
+        """The machine journals something else; its subject is the dossier in ``data``."""
+        dossier = data.get("dossier")
+        subject = None if dossier is None else str(dossier)
+        fact = Fact(type=event_type, data=data, subject=subject)
+        self._add("motcua_kiosk_sync", f"kiosk-{machine}-3", fact)
+
     def settle(self, dossier: str) -> None:
         """Payment holds the fee to be covered."""
         data: dict[str, Json] = {

@@ -23,7 +23,8 @@ UNROUTED_LENGTH_MAX: Final = 100_000
 BINDINGS: Final[dict[str, tuple[str, ...]]] = {
     "intake.reactions": (
         "kiosk.dossier_deposited", "kiosk.result_loaded", "kiosk.result_released",
-        "payment.settled",
+        "kiosk.result_recalled", "kiosk.custody_unknown", "kiosk.bin_emptied",
+        "dossier.return_reversed", "payment.settled",
     ),
     "intake.one_stop": ("dossier.accepted", "dossier.returned"),
     "payment.reactions": (

@@ -10,6 +10,7 @@ from services.common.eventlog.port import EventLog
 from services.common.eventlog.record import RecordedEvent
 from services.common.eventlog.recording import Change
 from services.common.messaging.reaction import Handler
+from services.intake.application.cases import case_handlers
 from services.intake.application.facts import (
     data_of,
     dossier_of,
@@ -22,6 +23,7 @@ from services.intake.domain.acts import (
     Act,
     ClearFee,
     MarkReady,
+    RecallResult,
     RecordReport,
     RegisterDossier,
     ReturnDossier,
@@ -54,6 +56,25 @@ def event_handlers(log: EventLog, calendar_of: CalendarOf) -> Mapping[str, Handl
         )
         return _changes(log, str(data["dossier"]), command)
 
+    def clear_fee(event: RecordedEvent) -> Sequence[Change]:
+        dossier = _subject(event)
+        known = dossier_of(log, dossier)
+        if known.status != FEE_DUE or not settles_last_duty(log, dossier, event):
+            return ()
+        now, calendar = event.occurred_at, calendar_of()
+        due, stopped = (datetime.fromisoformat(text) for text in (known.due_at, known.stopped_at))
+        later = extend(due, stopped, now, calendar).isoformat()
+        return _changes(log, dossier, ClearFee(payment_event=str(event.event_id), due_at=later))
+
+    return {
+        **_result_handlers(log),
+        **case_handlers(log, calendar_of),
+        "payment.settled": clear_fee,
+        "kiosk.dossier_deposited": register,
+    }
+
+
+def _result_handlers(log: EventLog) -> Mapping[str, Handler]:
     def mark_ready(event: RecordedEvent) -> Sequence[Change]:
         data = data_of(event)
         command = MarkReady(
@@ -74,21 +95,20 @@ def event_handlers(log: EventLog, calendar_of: CalendarOf) -> Mapping[str, Handl
         )
         return _changes(log, str(data["dossier"]), command)
 
-    def clear_fee(event: RecordedEvent) -> Sequence[Change]:
-        dossier = _subject(event)
-        known = dossier_of(log, dossier)
-        if known.status != FEE_DUE or not settles_last_duty(log, dossier, event):
-            return ()
-        now, calendar = event.occurred_at, calendar_of()
-        due, stopped = (datetime.fromisoformat(text) for text in (known.due_at, known.stopped_at))
-        later = extend(due, stopped, now, calendar).isoformat()
-        return _changes(log, dossier, ClearFee(payment_event=str(event.event_id), due_at=later))
+    def recall(event: RecordedEvent) -> Sequence[Change]:
+        data = data_of(event)
+        command = RecallResult(
+            machine=_machine(event),
+            cell=int(str(data["cell"])),
+            staff=str(data["staff"]),
+            recalled_event=str(event.event_id),
+        )
+        return _changes(log, str(data["dossier"]), command)
 
     return {
-        "payment.settled": clear_fee,
-        "kiosk.dossier_deposited": register,
         "kiosk.result_loaded": mark_ready,
         "kiosk.result_released": return_result,
+        "kiosk.result_recalled": recall,
     }
 
 
