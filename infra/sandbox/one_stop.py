@@ -20,7 +20,7 @@ from services.common.clock import VIETNAM
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS dossier (
     code TEXT PRIMARY KEY, procedure TEXT NOT NULL, accepted TEXT NOT NULL, due TEXT NOT NULL,
-    status INTEGER NOT NULL, result_number TEXT, machine TEXT);
+    status INTEGER NOT NULL, result_number TEXT, machine TEXT, owner TEXT, phone TEXT);
 CREATE TABLE IF NOT EXISTS history (
     id INTEGER PRIMARY KEY, code TEXT NOT NULL, status INTEGER NOT NULL, at TEXT NOT NULL,
     received TEXT NOT NULL, reference TEXT NOT NULL);
@@ -53,6 +53,23 @@ class OneStop:
             return 200, {"error_code": _BAD_DATA, "message": "service"}
         return 200, service(body)
 
+    def register(self, body: Body) -> tuple[int, object]:
+        """Its officials take a dossier at their counter: status 4."""
+        names = ("MaHoSo", "MaTTHC", "NgayTiepNhan", "NgayHenTra", "ChuHoSo", "SoDienThoai")
+        code, procedure, accepted, due, owner, phone = (str(body.get(n) or "") for n in names)
+        right = _CODE.fullmatch(code) and _time(accepted) and _time(due)
+        if not (right and procedure and owner and phone):
+            return 422, {"error": f"needs {', '.join(names)}"}
+        with self._book.writing() as rows:
+            new = rows.execute(
+                "INSERT INTO dossier (code, procedure, accepted, due, status, owner, phone)"
+                " VALUES (?, ?, ?, ?, 4, ?, ?) ON CONFLICT (code) DO NOTHING",
+                (code, procedure, accepted, due, owner, phone),
+            )
+            if new.rowcount:
+                _note(rows, code, 4, accepted)
+        return 200, {"MaHoSo": code}
+
     def finish(self, body: Body) -> tuple[int, object]:
         """Its officials finish a dossier: status 9, to be returned at a machine."""
         code, machine = str(body.get("MaHoSo", "")), str(body.get("machine", ""))
@@ -61,7 +78,7 @@ class OneStop:
             row = rows.execute("SELECT status FROM dossier WHERE code = ?", (code,)).fetchone()
             if row is None or not machine:
                 return 404, {"error": "MaHoSo or machine unknown"}
-            if row["status"] == 2:  # noqa: PLR2004 - portal status
+            if row["status"] in {2, 4}:
                 rows.execute(
                     "UPDATE dossier SET status = 9, result_number = ?, machine = ? WHERE code = ?",
                     (number, machine, code),
@@ -112,7 +129,9 @@ class OneStop:
 
     def _to_return(self, _body: Body) -> dict[str, object]:
         rows = self._book.rows(
-            "SELECT code AS MaHoSo, result_number AS SoKetQua, machine AS MaMay FROM dossier"
+            "SELECT code AS MaHoSo, result_number AS SoKetQua, machine AS MaMay,"
+            " procedure AS MaTTHC, accepted AS NgayTiepNhan, due AS NgayHenTra,"
+            " owner AS ChuHoSo, phone AS SoDienThoai FROM dossier"
             " WHERE status = 9 ORDER BY code"
         )
         return {"error_code": 0, "result": rows}
@@ -130,6 +149,7 @@ def main(words: list[str]) -> int:
     routes = {
         ("POST", "/api"): system.api,
         ("POST", "/control/finish"): system.finish,
+        ("POST", "/control/register"): system.register,
         ("GET", "/control/book"): system.book,
     }
     serve(flags.port, routes, book.close)

@@ -57,6 +57,11 @@ class OneStopProcess:
         body = {"MaHoSo": code, "machine": machine, "result_number": "KQ-1"}
         return requests.post(f"{self.url}/control/finish", json=body, timeout=10).status_code
 
+    def register(self, **told: str) -> int:
+        """Let its officials take a dossier at their counter; returns the HTTP status."""
+        answer = requests.post(f"{self.url}/control/register", json=told, timeout=10)
+        return answer.status_code
+
     def book(self) -> dict:
         """Return everything it knows."""
         return dict(requests.get(f"{self.url}/control/book", timeout=10).json())

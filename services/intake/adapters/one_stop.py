@@ -17,6 +17,7 @@ import requests
 
 from services.common.clock import VIETNAM
 from services.common.errors import Unavailable
+from services.intake.application.ports import CounterDossier
 
 _TIMEOUT_S: Final = (3.0, 10.0)
 _OK: Final = ("0", "00")
@@ -29,6 +30,7 @@ class ReturnOrder:
     code: str
     result_number: str
     machine: str
+    counter: CounterDossier | None = None
 
 
 class OneStop:
@@ -76,6 +78,7 @@ class OneStop:
                     code=str(row["MaHoSo"]),
                     result_number=str(row["SoKetQua"]),
                     machine=str(row["MaMay"]),
+                    counter=_counter(row),
                 )
             )
         return orders
@@ -103,6 +106,25 @@ class OneStop:
             code = answer.get("error_code") if isinstance(answer, dict) else "not an object"
             raise Unavailable("one_stop", f"{service}: error_code {code}")
         return answer
+
+
+def _counter(row: Mapping[str, object]) -> CounterDossier | None:
+    """Return the dossier in a row; None where the system leaves a part of it out."""
+    texts = [str(row.get(name) or "").strip() for name in ("MaTTHC", "ChuHoSo", "SoDienThoai")]
+    times = [_instant(row.get(name)) for name in ("NgayTiepNhan", "NgayHenTra")]
+    if not all(texts) or times[0] is None or times[1] is None:
+        return None
+    procedure, name, phone = texts
+    return CounterDossier(
+        procedure=procedure, accepted_at=times[0], due_at=times[1], name=name, phone=phone
+    )
+
+
+def _instant(stamp: object) -> datetime | None:
+    try:
+        return datetime.strptime(str(stamp), "%Y%m%d%H%M%S").replace(tzinfo=VIETNAM)
+    except ValueError:
+        return None
 
 
 def _stamp(instant: datetime) -> str:

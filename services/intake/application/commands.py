@@ -12,6 +12,7 @@ from services.common.errors import Refused
 from services.common.eventlog.record import Appended
 from services.common.eventlog.recording import Cause, Change, Recorder
 from services.intake.application.facts import dossier_of, facts
+from services.intake.application.imports import Complete, import_done
 from services.intake.application.officials import ACTS, Desk
 from services.intake.application.ports import CalendarOf
 from services.intake.domain.acts import CompleteDossier
@@ -35,16 +36,6 @@ class Perform:
     official: str
     office: str
     words: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Complete:
-    """The one-stop system wants a result returned at a machine."""
-
-    dossier: str
-    code: str
-    result_number: str
-    machine: str
 
 
 class Commands:
@@ -103,8 +94,12 @@ class Commands:
     ) -> Appended | None:
         """Note that the result is to be returned at a machine; None when it is so already.
 
+        A dossier from the counter is imported in the same request (Decree 61/2018 article 14: the
+        result may be collected at any place of the one-stop mechanism).
+
         Raises:
-            Refused: ``not_registered``, ``wrong_status``.
+            Refused: ``not_registered``, ``wrong_status``, ``unknown_procedure``,
+                ``unknown_machine``.
             Conflict: as ``accept``.
         """
 
@@ -115,6 +110,8 @@ class Commands:
                 return_channel="machine",
                 return_machine=command.machine,
             )
+            if dossier.version == 0 and command.counter is not None:
+                return import_done(self._log, command, command.counter, done)
             decided = facts(decide(done, dossier), command.dossier)
             if not decided:
                 return []

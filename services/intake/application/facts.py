@@ -58,6 +58,22 @@ def procedure_of(log: EventLog, code: str, version: int) -> Mapping[str, Json]:
     )
 
 
+def version_on(log: EventLog, code: str, day: date) -> int:
+    """Return the version of a procedure in force on a day; raises ``unknown_procedure``."""
+    in_force = 0
+    for event in log.read_stream(f"procedure-{code}"):
+        if str(data_of(event)["valid_from"]) <= day.isoformat():
+            in_force = event.version
+    if not in_force:
+        raise Refused(
+            "unknown_procedure",
+            f"procedure {code} was not in force on {day}",
+            f"thủ tục {code} chưa có hiệu lực ngày {day}",
+            field="procedure",
+        )
+    return in_force
+
+
 def office_of(log: EventLog, office: str, on: date) -> Mapping[str, Json]:
     """Return an office with the name and code it has on a day; raises ``unknown_office``."""
     found: dict[str, Json] = {}

@@ -2,6 +2,7 @@
 """What intake needs from outside: calendar and one-stop system."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -9,6 +10,29 @@ from services.intake.domain.calendar import Calendar
 
 CalendarOf = Callable[[], Calendar]
 """Return the calendar as it is now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CounterDossier:
+    """What the one-stop system says of a dossier that was handed in elsewhere.
+
+    Attributes:
+        procedure: its code.
+        accepted_at: when the counter took it, an aware instant.
+        due_at: when the result is due.
+        name: whose dossier it is; personal.
+        phone: where the citizen is reached; personal.
+    """
+
+    procedure: str
+    accepted_at: datetime
+    due_at: datetime
+    name: str
+    phone: str
+
+    def __repr__(self) -> str:
+        """Show nothing personal."""
+        return f"CounterDossier({self.procedure})"
 
 
 class ReturnOrderLike(Protocol):
@@ -27,6 +51,11 @@ class ReturnOrderLike(Protocol):
     @property
     def machine(self) -> str:
         """Serial of the machine."""
+        ...
+
+    @property
+    def counter(self) -> CounterDossier | None:
+        """The dossier itself, where the one-stop system tells all of it."""
         ...
 
 

@@ -11,9 +11,10 @@ from services.common.errors import Conflict, Malformed, Refused
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.recording import Cause
 from services.common.telemetry.logs import get_logger
-from services.intake.application.commands import Commands, Complete
+from services.intake.application.commands import Commands
 from services.intake.application.facts import data_of
-from services.intake.application.ports import OneStopPort
+from services.intake.application.imports import Complete, counter_id, imported_as
+from services.intake.application.ports import OneStopPort, ReturnOrderLike
 from services.intake.domain.dossier_code import read_code
 
 SOURCE: Final = "timer:one_stop_pull"
@@ -40,21 +41,21 @@ class PullReturns:
         new = 0
         self._learn_offices()
         for order in self._one_stop.to_return():
-            dossier = self._dossier_of_code(order.code)
-            if dossier is None:
+            code = _code_of(order)
+            dossier = None if code is None else self._dossier_of(code, order)
+            if code is None or dossier is None:
                 _LOG.warning("return_order_for_unknown_code")
                 continue
             command = Complete(
                 dossier=dossier,
-                code=order.code,
+                code=code,
                 result_number=order.result_number,
                 machine=order.machine,
+                counter=order.counter,
             )
             cause = Cause(correlation_id=str(uuid.UUID(dossier)), actor="system:one_stop")
             try:
-                done = self._commands.complete(
-                    command, source=SOURCE, key=f"{order.code}/9", cause=cause
-                )
+                done = self._commands.complete(command, source=SOURCE, key=f"{code}/9", cause=cause)
             except Refused as refusal:
                 _LOG.info("return_order_refused", reason=refusal.code)
                 continue
@@ -65,19 +66,24 @@ class PullReturns:
             new += done is not None and not done.duplicate
         return new
 
+    def _dossier_of(self, code: str, order: ReturnOrderLike) -> str | None:
+        """Return the dossier's id; a new one's where the order itself tells what it is."""
+        known = self._dossier_of_code(code)
+        if known is None and order.counter is not None:
+            return counter_id(code, order.counter)
+        return known
+
     def _dossier_of_code(self, code: str) -> str | None:
-        """Find a dossier by its code in the office's code stream of the day inside the code."""
-        try:
-            _, day, number = read_code(code).split("-")
-        except Refused:
-            return None
+        """Find a dossier by its code: among those we gave on the day inside it, then imported."""
+        _, day, number = code.split("-")
         for office in self._offices:
             stream = f"office-{office}.codes.{day[-6:]}"
             for event in self._log.read_stream(stream, after_version=int(number) - 1, limit=1):
                 data = data_of(event)
                 if data["code"] == code:
                     return str(data["dossier"])
-        return None
+        found = (imported_as(self._log, code, office) for office in self._offices)
+        return next((dossier for dossier in found if dossier is not None), None)
 
     def _learn_offices(self) -> None:
         # Only what is new since the last look, however long the log has grown.
@@ -85,3 +91,11 @@ class PullReturns:
         opened = self._log.read_all(self._offices_through, types=["office.opened"])
         self._offices += [str(data_of(e)["office"]) for e in opened if e.position <= head]
         self._offices_through = head
+
+
+def _code_of(order: ReturnOrderLike) -> str | None:
+    """Return the order's code in the form of the law, None for what is no code."""
+    try:
+        return read_code(order.code)
+    except Refused:
+        return None

@@ -2,6 +2,7 @@
 """Which events of other services call for a message (reactor ``notify.reactions``)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -16,6 +17,16 @@ from services.common.messaging.reaction import Reactor
 from services.notify.domain.notification import RequestNotification, decide, fold
 
 REACTOR = "notify.reactions"
+_GIVES_CODE = ("dossier.imported", "dossier.accepted", "dossier.supplement_received")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Origin:
+    """What every message needs to know of a dossier; ``code`` is empty before the acceptance."""
+
+    office: str
+    contact_event: str
+    code: str
 
 
 def notification_id(cause: RecordedEvent) -> UUID:
@@ -47,9 +58,9 @@ class Reactions:
         dossier = _subject(event)
         story = self._dossier(dossier)
         accepted = _one(story, "dossier.accepted")
-        registered = _one(story, "dossier.registered")
+        origin = self._origin(dossier)
         params = {
-            "office": self._office_name(str(registered["office"])),
+            "office": self._office_name(origin.office),
             "code": str(accepted["code"]),
             "due": _day(accepted["due_at"]),
         }
@@ -59,7 +70,7 @@ class Reactions:
                 dossier=dossier,
                 template="accepted",
                 params=params,
-                contact_event=str(registered["contact_event"]),
+                contact_event=origin.contact_event,
             ),
         )
 
@@ -69,11 +80,10 @@ class Reactions:
         serial = event.stream.split("-")[1]
         issued, grant = self._grant(serial, str(stored["grant"]))
         dossier = str(stored["dossier"])
-        story = self._dossier(dossier)
-        registered = _one(story, "dossier.registered")
+        origin = self._origin(dossier)
         params = {
-            "office": self._office_name(str(registered["office"])),
-            "code": str(_one(story, "dossier.accepted")["code"]),
+            "office": self._office_name(origin.office),
+            "code": origin.code,
             "machine": serial,
             "until": _day(grant["not_after"]),
             "not_after": str(grant["not_after"]),
@@ -84,7 +94,7 @@ class Reactions:
                 dossier=dossier,
                 template="result_ready",
                 params=params,
-                contact_event=str(registered["contact_event"]),
+                contact_event=origin.contact_event,
                 code_event=str(issued.event_id),
             ),
         )
@@ -102,6 +112,20 @@ class Reactions:
 
     def _dossier(self, dossier: str) -> Mapping[str, Mapping[str, Json]]:
         return dict(facts_of(self._log.read_stream(f"dossier-{dossier}")))
+
+    def _origin(self, dossier: str) -> _Origin:
+        """Return where a dossier came from, be it a machine or a counter."""
+        office = contact = code = ""
+        for event in self._log.read_stream(f"dossier-{dossier}"):
+            data = dict(facts_of([event]))[event.type]
+            if event.type == "dossier.registered":
+                office, contact = str(data["office"]), str(data["contact_event"])
+            elif event.type == "dossier.imported":
+                office, contact = str(data["office"]), str(event.event_id)
+            code = str(data["code"]) if event.type in _GIVES_CODE else code
+        if not contact:
+            raise _missing("dossier.registered")
+        return _Origin(office=office, contact_event=contact, code=code)
 
     def _office_name(self, office: str) -> str:
         today, name = self._clock.now().astimezone(VIETNAM).date().isoformat(), ""

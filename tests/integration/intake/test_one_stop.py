@@ -13,6 +13,7 @@ from services.common.clock import VIETNAM
 from services.common.errors import Unavailable
 from services.intake.adapters import one_stop as adapter
 from services.intake.adapters.one_stop import OneStop, ReturnOrder
+from services.intake.application.ports import CounterDossier
 from tests.support.sandboxes import SESSION, OneStopProcess, answering, one_stop_in
 
 CODE = "H30.12-261116-0001"
@@ -55,6 +56,26 @@ def test_the_way_of_a_dossier(sandbox: OneStopProcess) -> None:
     assert [row["status"] for row in book["history"]] == [2, 9, 10]
     (dossier,) = book["dossiers"]
     assert (dossier["accepted"], dossier["due"]) == ("20261116080000", "20261119170000")
+
+
+def test_a_dossier_of_the_counter(sandbox: OneStopProcess) -> None:
+    """What its officials registered and finished comes with all that is needed to know it."""
+    told = {
+        "MaHoSo": CODE, "MaTTHC": "1.012783", "NgayTiepNhan": "20261116080000",
+        "NgayHenTra": "20261119170000", "ChuHoSo": "Trần Văn Út", "SoDienThoai": "0987654321",
+    }  # fmt: skip
+    assert sandbox.register(**told) == sandbox.register(**told) == 200
+    for name in told:
+        assert sandbox.register(**{**told, "MaHoSo": CODE + "1", name: ""}) == 422
+    assert client(sandbox.url).to_return() == []
+    assert sandbox.finish(CODE) == 200
+    (order,) = client(sandbox.url).to_return()
+    assert order.counter == CounterDossier(
+        procedure="1.012783", accepted_at=ACCEPTED, due_at=DUE, name="Trần Văn Út",
+        phone="0987654321",
+    )  # fmt: skip
+    client(sandbox.url).progress(CODE, status=10, at=DUE)
+    assert [row["status"] for row in sandbox.book()["history"]] == [4, 9, 10]
 
 
 def test_the_book_survives_a_kill(sandbox: OneStopProcess) -> None:
