@@ -35,7 +35,9 @@ BINDINGS: Final[dict[str, tuple[str, ...]]] = {
     "payment.receipts": ("payment.settled",),
     "notify.reactions": ("dossier.accepted", "kiosk.grant_stored"),
     "notify.sending": ("notification.requested",),
-    "kiosk_sync.reactions": ("payment.requested", "payment.settled", "dossier.ready"),
+    "kiosk_sync.reactions": (
+        "payment.requested", "payment.duty_requested", "payment.settled", "dossier.ready",
+    ),
 }  # fmt: skip
 """Event types by queue; a queue has the name of its reactor."""
 

@@ -25,7 +25,7 @@ def event_handlers(log: EventLog, clock: Clock) -> Mapping[str, Handler]:
 
     def offer_payment(event: RecordedEvent) -> Sequence[Change]:
         asked = _data(event)
-        if not asked["amount_vnd"]:
+        if not asked["amount_vnd"] or asked["machine"] is None:
             return ()
         data = {name: asked[name] for name in ("token", "amount_vnd", "qr")}
         return [_order(log, event, str(asked["machine"]), "grant.payment_offered", data)]
@@ -33,6 +33,8 @@ def event_handlers(log: EventLog, clock: Clock) -> Mapping[str, Handler]:
     def confirm_payment(event: RecordedEvent) -> Sequence[Change]:
         settled = _data(event)
         machine = _machine_of_payment(log, event)
+        if machine is None:
+            return ()
         data = {name: settled[name] for name in ("method", "paid_vnd", "overpaid_vnd")}
         return [_order(log, event, machine, "grant.payment_confirmed", data)]
 
@@ -49,6 +51,7 @@ def event_handlers(log: EventLog, clock: Clock) -> Mapping[str, Handler]:
 
     return {
         "payment.requested": offer_payment,
+        "payment.duty_requested": offer_payment,
         "payment.settled": confirm_payment,
         "dossier.ready": grant_release,
     }
@@ -76,10 +79,12 @@ def _order(
     return Change(stream=stream, expected_version=log.stream_version(stream), facts=(fact,))
 
 
-def _machine_of_payment(log: EventLog, event: RecordedEvent) -> str:
+def _machine_of_payment(log: EventLog, event: RecordedEvent) -> str | None:
+    """Return the machine whose screen shows it; None for a dossier from the counter."""
     for earlier in log.read_stream(event.stream):
-        if earlier.type == "payment.requested":
-            return str(_data(earlier)["machine"])
+        if earlier.type in {"payment.requested", "payment.duty_requested"}:
+            machine = _data(earlier)["machine"]
+            return None if machine is None else str(machine)
     raise Refused(
         "payment_not_requested",
         "a payment was settled that nobody asked for",

@@ -34,7 +34,11 @@ def open_cash(machine: Machine, dossier: str) -> None:
         if not machine.store.rows("SELECT 1 FROM deposit WHERE dossier = ?", dossier):
             raise Refused("dossier_not_here", "not handed in here", "hồ sơ không nộp tại máy này")
         if machine.store.rows(
-            "SELECT 1 FROM order_in WHERE dossier = ? AND type = 'grant.payment_confirmed'", dossier
+            "SELECT 1 FROM order_in WHERE dossier = ? AND type = 'grant.payment_confirmed'"
+            " AND cseq > (SELECT coalesce(max(cseq), 0) FROM order_in WHERE dossier = ?"
+            " AND type = 'grant.payment_offered')",
+            dossier,
+            dossier,
         ):
             raise Refused("already_paid", "the fee is paid", "lệ phí đã được nộp")
         if intent_of(machine.store, _DEVICE) is not None:

@@ -16,8 +16,10 @@ def dossier_view(machine: Machine, dossier: str) -> dict[str, Json]:
         Refused: ``dossier_invalid``.
     """
     dossier = known_dossier(dossier)
-    offer = _order(machine, dossier, "grant.payment_offered")
-    paid = _order(machine, dossier, "grant.payment_confirmed")
+    asked, offer = _order(machine, dossier, "grant.payment_offered")
+    confirmed, paid = _order(machine, dossier, "grant.payment_confirmed")
+    if confirmed < asked:
+        paid = None  # a further fee came up since
     notes, total = cast("tuple[int, int]", machine.store.rows(
         "SELECT count(*), coalesce(sum(denomination_vnd), 0) FROM cash_note WHERE dossier = ?",
         dossier,
@@ -52,13 +54,15 @@ def _screen(
     return "ĐÃ NHẬN" if deposited else "KHÔNG CÓ HỒ SƠ NÀY"
 
 
-def _order(machine: Machine, dossier: str, order_type: str) -> dict[str, Json] | None:
+def _order(machine: Machine, dossier: str, order_type: str) -> tuple[int, dict[str, Json] | None]:
+    """Return the newest order of a type with its place in the lane; 0 and None for none."""
     found = machine.store.rows(
-        "SELECT document FROM order_in WHERE dossier = ? AND type = ? ORDER BY cseq DESC LIMIT 1",
+        "SELECT cseq, document FROM order_in WHERE dossier = ? AND type = ? ORDER BY cseq DESC LIMIT 1",
         dossier,
         order_type,
     )
     if not found:
-        return None
-    order = cast("dict[str, dict[str, Json]]", parse_json(cast("bytes", found[0][0])))
-    return order["data"]
+        return 0, None
+    cseq, document = cast("tuple[int, bytes]", found[0])
+    order = cast("dict[str, dict[str, Json]]", parse_json(document))
+    return cseq, order["data"]

@@ -136,6 +136,25 @@ def test_payment_is_shown_paid_in_notes_and_confirmed(tmp_path: Path) -> None:
         hands.cash({"dossier": dossier, "notes": [2000]})
 
 
+def test_a_further_fee_is_asked_and_taken_after_the_first(tmp_path: Path) -> None:
+    """What was confirmed covers only what was asked before; the screen asks again, notes count."""
+    hands = machine_in(tmp_path)
+    dossier = str(hands.deposit(application())["dossier"])
+    offer = {"dossier": dossier, "token": "ABCD2345", "amount_vnd": 4000, "qr": "0002"}
+    paid = {"dossier": dossier, "method": "cash", "paid_vnd": 4000, "overpaid_vnd": 0}
+    apply_order(hands.machine, order(1, "grant.payment_offered", offer))
+    apply_order(hands.machine, order(2, "grant.payment_confirmed", paid))
+    more = {**offer, "amount_vnd": 20_000, "qr": "0003"}
+    apply_order(hands.machine, order(3, "grant.payment_offered", more))
+    view = dossier_view(hands.machine, dossier)
+    assert view["screen"] == "ĐÃ NHẬN · PHẢI NỘP 20000 ₫"
+    assert view["paid"] is None
+    assert hands.cash({"dossier": dossier, "notes": [20_000]})["credited_vnd"] == 20_000
+    apply_order(hands.machine, order(4, "grant.payment_confirmed", {**paid, "paid_vnd": 24_000}))
+    with pytest.raises(Refused, match="already_paid"):
+        hands.cash({"dossier": dossier, "notes": [2000]})
+
+
 def test_an_order_is_taken_only_from_the_centre_and_in_order(tmp_path: Path) -> None:
     """A changed order, another machine's order and a number too far ahead change nothing."""
     hands = machine_in(tmp_path)
