@@ -78,6 +78,8 @@ class OneStop:
             row = rows.execute("SELECT status FROM dossier WHERE code = ?", (code,)).fetchone()
             if row is None or not machine:
                 return 404, {"error": "MaHoSo or machine unknown"}
+            if row["status"] not in {2, 4, 9, 10}:
+                return 409, {"error": f"status {row['status']} is not finished"}
             if row["status"] in {2, 4}:
                 rows.execute(
                     "UPDATE dossier SET status = 9, result_number = ?, machine = ? WHERE code = ?",
@@ -97,42 +99,45 @@ class OneStop:
         row = _only(body)
         stamps = [str(row.get(name, "")) for name in ("NgayTiepNhan", "NgayHenTra")]
         code, procedure = str(row.get("MaHoSo", "")), str(row.get("MaTTHC", ""))
-        known_status = str(row.get("TrangThaiHoSo", "")) == "2"
+        status = str(row.get("TrangThaiHoSo", ""))
+        known_status = status in {"2", "4"}
         if not (_CODE.fullmatch(code) and procedure and known_status and all(map(_time, stamps))):
             return {"error_code": _BAD_DATA, "message": "data"}
         with self._book.writing() as rows:
             known = rows.execute(
                 "INSERT INTO dossier (code, procedure, accepted, due, status)"
-                " VALUES (?, ?, ?, ?, 2) ON CONFLICT (code) DO NOTHING",
-                (code, procedure, *stamps),
+                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (code) DO NOTHING",
+                (code, procedure, *stamps, int(status)),
             )
             if known.rowcount:
-                return _ok(_note(rows, code, 2, stamps[0]))
-            return _ok(_reference(rows, code, 2))
+                return _ok(_note(rows, code, int(status), stamps[0]))
+            return _ok(str(_reference(rows, code, int(status), stamps[0])))
 
     def _progress(self, body: Body) -> dict[str, object]:
         row = _only(body)
         code, status = str(row.get("MaHoSo", "")), str(row.get("TrangThaiHoSo", ""))
         at = str(row.get("ThoiDiemXuLy", ""))
-        if status != "10" or not _time(at):
+        if not re.fullmatch(r"[2-9]|10", status) or not _time(at):
             return {"error_code": _BAD_DATA, "message": "TrangThaiHoSo"}
         with self._book.writing() as rows:
             known = rows.execute("SELECT status FROM dossier WHERE code = ?", (code,)).fetchone()
             if known is None:
                 return {"error_code": _NOT_FOUND, "message": "MaHoSo"}
-            if known["status"] == 10:  # noqa: PLR2004 - portal status
-                return _ok(_reference(rows, code, 10))
-            if known["status"] != 9:  # noqa: PLR2004 - portal status
+            told = _reference(rows, code, int(status), at)
+            if status == "10" and known["status"] != 9 and told is None:  # noqa: PLR2004
                 return {"error_code": _NOT_ALLOWED, "message": "only 9 becomes 10"}
-            rows.execute("UPDATE dossier SET status = 10 WHERE code = ?", (code,))
-            return _ok(_note(rows, code, 10, at))
+            # What comes late is history, not news: a finished dossier only goes on, or back by one.
+            follows = {9: told is None and status == "10", 10: told is None and status == "9"}
+            if follows.get(known["status"], at >= _last_time(rows, code)):
+                rows.execute("UPDATE dossier SET status = ? WHERE code = ?", (int(status), code))
+            return _ok(told or _note(rows, code, int(status), at))
 
     def _to_return(self, _body: Body) -> dict[str, object]:
         rows = self._book.rows(
             "SELECT code AS MaHoSo, result_number AS SoKetQua, machine AS MaMay,"
             " procedure AS MaTTHC, accepted AS NgayTiepNhan, due AS NgayHenTra,"
             " owner AS ChuHoSo, phone AS SoDienThoai FROM dossier"
-            " WHERE status = 9 ORDER BY code"
+            " WHERE status = 9 AND machine IS NOT NULL ORDER BY code"
         )
         return {"error_code": 0, "result": rows}
 
@@ -183,11 +188,18 @@ def _note(rows: Any, code: str, status: int, at: str) -> str:
     return reference
 
 
-def _reference(rows: Any, code: str, status: int) -> str:
+def _reference(rows: Any, code: str, status: int, at: str) -> str | None:
+    """Return what was answered when this step was told before, None for a new one."""
     row = rows.execute(
-        "SELECT reference FROM history WHERE code = ? AND status = ?", (code, status)
+        "SELECT reference FROM history WHERE code = ? AND status = ? AND at = ?",
+        (code, status, at),
     ).fetchone()
-    return str(row["reference"])
+    return None if row is None else str(row["reference"])
+
+
+def _last_time(rows: Any, code: str) -> str:
+    row = rows.execute("SELECT max(at) AS at FROM history WHERE code = ?", (code,)).fetchone()
+    return str(row["at"])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from services.intake.adapters.calendar import LogCalendar
 from services.intake.adapters.one_stop import OneStop
 from services.intake.application.commands import Commands
 from services.intake.application.pull import PullReturns
-from services.intake.application.reactions import event_handlers, one_stop_handlers
+from services.intake.application.push import one_stop_handlers
+from services.intake.application.reactions import event_handlers
 from services.intake.config import Config
 
 AGENCY: Final = "H30.12"
@@ -38,7 +39,10 @@ def bootstrap(config: Config) -> Intake:
         runtime=runtime,
         reactors=(
             Reactor(name="intake.reactions", handlers=event_handlers(runtime.log, calendar_of)),
-            Reactor(name="intake.one_stop", handlers=one_stop_handlers(runtime.log, one_stop)),
+            Reactor(
+                name="intake.one_stop",
+                handlers=one_stop_handlers(runtime.log, one_stop, calendar_of),
+            ),
         ),
         commands=commands,
         pull=PullReturns(runtime.log, one_stop, commands),

@@ -147,8 +147,8 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the write-back is recorded before it is acknowledged",
-        "services/intake/application/reactions.py",
-        "reference = one_stop.progress(known.code, status=RETURNED, at=event.occurred_at)",
+        "services/intake/application/push.py",
+        "reference = _told(one_stop, event, before, then)",
         'reference = "assumed"',
         ("tests/unit/intake/test_reactions.py::test_the_whole_way",),
     ),

@@ -26,7 +26,12 @@ BINDINGS: Final[dict[str, tuple[str, ...]]] = {
         "kiosk.result_recalled", "kiosk.custody_unknown", "kiosk.bin_emptied",
         "dossier.return_reversed", "payment.settled",
     ),
-    "intake.one_stop": ("dossier.accepted", "dossier.returned"),
+    "intake.one_stop": (
+        "dossier.accepted", "dossier.refused", "dossier.supplement_requested",
+        "dossier.supplement_received", "dossier.processing_started", "dossier.fee_due",
+        "dossier.fee_cleared", "dossier.withdrawn", "dossier.stopped", "dossier.completed",
+        "dossier.returned", "dossier.return_reversed",
+    ),
     "payment.reactions": (
         "dossier.registered", "dossier.fee_due", "dossier.refused", "dossier.withdrawn",
         "dossier.stopped", "kiosk.cash_note_credited", "kiosk.cash_closed",

@@ -17,10 +17,12 @@ import requests
 
 from services.common.clock import VIETNAM
 from services.common.errors import Unavailable
-from services.intake.application.ports import CounterDossier
+from services.intake.application.ports import CounterDossier, NotTakenError
 
 _TIMEOUT_S: Final = (3.0, 10.0)
 _OK: Final = ("0", "00")
+_REFUSALS: Final = (404, 409, 500)
+"""Not known there, step not allowed, data incorrect: the answer would always be the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,24 +44,27 @@ class OneStop:
         self._session = session
         self._agency = agency
 
-    def upsert(self, code: str, *, procedure: str, accepted_at: datetime, due_at: datetime) -> str:
-        """Make the dossier known with status 2; returns the system's reference.
+    def upsert(
+        self, code: str, *, procedure: str, accepted_at: datetime, due_at: datetime, status: int
+    ) -> str:
+        """Make the dossier known; returns the system's reference.
 
         Raises:
             Unavailable: down, slow, or an answer that is not an acknowledgement.
+            NotTakenError: the data or the step is refused for good.
         """
         dossier = {
             "MaHoSo": code,
             "MaTTHC": procedure,
             "NgayTiepNhan": _stamp(accepted_at),
             "NgayHenTra": _stamp(due_at),
-            "TrangThaiHoSo": "2",
+            "TrangThaiHoSo": str(status),
             "HinhThuc": "1",
         }
         return self._reference("DongBoHoSoMC", {"isUpdating": "True", "data": [dossier]})
 
     def progress(self, code: str, *, status: int, at: datetime) -> str:
-        """Report a status; returns the system's reference. Raises Unavailable as ``upsert``."""
+        """Report a status; returns the system's reference. Raises as ``upsert``."""
         step = {"MaHoSo": code, "TrangThaiHoSo": str(status), "ThoiDiemXuLy": _stamp(at)}
         return self._reference("CapNhatTienDoHoSoMC", {"data": [step]})
 
@@ -102,6 +107,8 @@ class OneStop:
             answer = response.json() if response.status_code == HTTPStatus.OK else None
         except (requests.RequestException, ValueError) as error:
             raise Unavailable("one_stop", f"{service}: {type(error).__name__}") from error
+        if isinstance(answer, dict) and answer.get("error_code") in _REFUSALS:
+            raise NotTakenError(f"{service}: {answer['error_code']} {answer.get('message', '')}")
         if not isinstance(answer, dict) or str(answer.get("error_code")) not in _OK:
             code = answer.get("error_code") if isinstance(answer, dict) else "not an object"
             raise Unavailable("one_stop", f"{service}: error_code {code}")

@@ -35,6 +35,10 @@ class CounterDossier:
         return f"CounterDossier({self.procedure})"
 
 
+class NotTakenError(Exception):
+    """The one-stop system understood and said no: trying again would not help."""
+
+
 class ReturnOrderLike(Protocol):
     """A result to be returned at a machine."""
 
@@ -60,14 +64,20 @@ class ReturnOrderLike(Protocol):
 
 
 class OneStopPort(Protocol):
-    """The one-stop system; every call may be repeated and raises Unavailable when it is down."""
+    """The one-stop system; every call may be repeated.
 
-    def upsert(self, code: str, *, procedure: str, accepted_at: datetime, due_at: datetime) -> str:
-        """Make an accepted dossier known; returns a reference."""
+    All raise Unavailable when it is down, slow or talks nonsense; telling also raises
+    NotTakenError when it refuses for good.
+    """
+
+    def upsert(
+        self, code: str, *, procedure: str, accepted_at: datetime, due_at: datetime, status: int
+    ) -> str:
+        """Make a dossier known that just got its code; returns a reference."""
         ...
 
     def progress(self, code: str, *, status: int, at: datetime) -> str:
-        """Report a status; returns a reference."""
+        """Report the status a dossier came into at ``at``; returns a reference."""
         ...
 
     def to_return(self) -> Sequence[ReturnOrderLike]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What intake does about machines' journals, and what it tells the one-stop system."""
+"""What intake does about machines' journals and about payments."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,19 +18,18 @@ from services.intake.application.facts import (
     office_of_machine,
     settles_last_duty,
 )
-from services.intake.application.ports import CalendarOf, OneStopPort
+from services.intake.application.ports import CalendarOf
 from services.intake.domain.acts import (
     Act,
     ClearFee,
     MarkReady,
     RecallResult,
-    RecordReport,
     RegisterDossier,
     ReturnDossier,
 )
 from services.intake.domain.deadline import extend
 from services.intake.domain.dossier import decide
-from services.intake.domain.transitions import ACCEPTED, FEE_DUE, RETURNED
+from services.intake.domain.transitions import FEE_DUE
 
 
 def event_handlers(log: EventLog, calendar_of: CalendarOf) -> Mapping[str, Handler]:
@@ -112,45 +111,7 @@ def _result_handlers(log: EventLog) -> Mapping[str, Handler]:
     }
 
 
-def one_stop_handlers(log: EventLog, one_stop: OneStopPort) -> Mapping[str, Handler]:
-    """Return the handlers of ``intake.one_stop``: tell, and record the acknowledgement.
-
-    The calls are upserts on the other side, so a repeated call is harmless; while the system is
-    down ``Unavailable`` pauses this queue alone and nothing is given up.
-    """
-
-    def tell_accepted(event: RecordedEvent) -> Sequence[Change]:
-        data, dossier = data_of(event), _subject(event)
-        known = dossier_of(log, dossier)
-        reference = one_stop.upsert(
-            str(data["code"]),
-            procedure=known.procedure,
-            accepted_at=event.occurred_at,
-            due_at=datetime.fromisoformat(str(data["due_at"])),
-        )
-        return _changes(
-            log,
-            dossier,
-            RecordReport(status=ACCEPTED, reference=reference, reported=str(event.event_id)),
-        )
-
-    def tell_returned(event: RecordedEvent) -> Sequence[Change]:
-        dossier = _subject(event)
-        known = dossier_of(log, dossier)
-        reference = one_stop.progress(known.code, status=RETURNED, at=event.occurred_at)
-        return _changes(
-            log,
-            dossier,
-            RecordReport(status=RETURNED, reference=reference, reported=str(event.event_id)),
-        )
-
-    return {"dossier.accepted": tell_accepted, "dossier.returned": tell_returned}
-
-
-EVENT_HANDLERS: Final = {
-    "intake.reactions": event_handlers,
-    "intake.one_stop": one_stop_handlers,
-}
+EVENT_HANDLERS: Final = {"intake.reactions": event_handlers}
 
 
 def _changes(log: EventLog, dossier: str, command: Act) -> list[Change]:

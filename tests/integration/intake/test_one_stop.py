@@ -13,7 +13,7 @@ from services.common.clock import VIETNAM
 from services.common.errors import Unavailable
 from services.intake.adapters import one_stop as adapter
 from services.intake.adapters.one_stop import OneStop, ReturnOrder
-from services.intake.application.ports import CounterDossier
+from services.intake.application.ports import CounterDossier, NotTakenError
 from tests.support.sandboxes import SESSION, OneStopProcess, answering, one_stop_in
 
 CODE = "H30.12-261116-0001"
@@ -39,7 +39,9 @@ def client(url: str, session: str = SESSION) -> OneStop:
 
 def tell(url: str) -> str:
     """Tell of an acceptance."""
-    return client(url).upsert(CODE, procedure="2.000635", accepted_at=ACCEPTED, due_at=DUE)
+    return client(url).upsert(
+        CODE, procedure="2.000635", accepted_at=ACCEPTED, due_at=DUE, status=2
+    )
 
 
 def test_the_way_of_a_dossier(sandbox: OneStopProcess) -> None:
@@ -92,10 +94,10 @@ def test_the_book_survives_a_kill(sandbox: OneStopProcess) -> None:
 def test_ten_without_nine_is_refused(sandbox: OneStopProcess) -> None:
     """A dossier that was never finished cannot be returned, nor can one that nobody knows."""
     one_stop = client(sandbox.url)
-    with pytest.raises(Unavailable, match="404"):
+    with pytest.raises(NotTakenError, match="404"):
         one_stop.progress(CODE, status=10, at=DUE)
     tell(sandbox.url)
-    with pytest.raises(Unavailable, match="409"):
+    with pytest.raises(NotTakenError, match="409"):
         one_stop.progress(CODE, status=10, at=DUE)
     assert [row["status"] for row in sandbox.book()["history"]] == [2]
 

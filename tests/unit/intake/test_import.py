@@ -37,9 +37,11 @@ class OneStopWith:
         """Return the orders."""
         return self.orders
 
-    def upsert(self, code: str, *, procedure: str, accepted_at: datetime, due_at: datetime) -> str:
+    def upsert(
+        self, code: str, *, procedure: str, accepted_at: datetime, due_at: datetime, status: int
+    ) -> str:
         """Nobody asks."""
-        raise AssertionError((code, procedure, accepted_at, due_at))
+        raise AssertionError((code, procedure, accepted_at, due_at, status))
 
     def progress(self, code: str, *, status: int, at: datetime) -> str:
         """Nobody asks."""

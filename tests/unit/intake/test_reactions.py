@@ -17,7 +17,8 @@ from services.intake.adapters.one_stop import ReturnOrder
 from services.intake.application.commands import Commands, Perform
 from services.intake.application.facts import dossier_of
 from services.intake.application.pull import PullReturns
-from services.intake.application.reactions import event_handlers, one_stop_handlers
+from services.intake.application.push import one_stop_handlers
+from services.intake.application.reactions import event_handlers
 from tests.support.offices import MACHINE, OFFICE, HandClock, Office
 
 
@@ -29,8 +30,10 @@ class OtherSystem:
         self.orders: list[ReturnOrder] = []
         self.down = False
 
-    def upsert(self, code: str, *, procedure: str, accepted_at: datetime, due_at: datetime) -> str:
-        return self._tell(code, 2, due_at)
+    def upsert(
+        self, code: str, *, procedure: str, accepted_at: datetime, due_at: datetime, status: int
+    ) -> str:
+        return self._tell(code, status, due_at)
 
     def progress(self, code: str, *, status: int, at: datetime) -> str:
         return self._tell(code, status, at)
@@ -65,7 +68,10 @@ class World:
             Reactor(
                 name="intake.reactions", handlers=event_handlers(self.log, LogCalendar(self.log))
             ),
-            Reactor(name="intake.one_stop", handlers=one_stop_handlers(self.log, self.other)),
+            Reactor(
+                name="intake.one_stop",
+                handlers=one_stop_handlers(self.log, self.other, LogCalendar(self.log)),
+            ),
         )
         self.runners = [ReactorRunner(reactor, recorder, self.clock) for reactor in reactors]
 

@@ -56,6 +56,8 @@ def test_a_further_fee_is_asked_paid_and_cleared(province: Province) -> None:
     due = province.does(dossier, "start", agency="Phòng Tư pháp").due_at
     asked = province.does(dossier, "ask-fee", le_phi_vnd=12_000, phi_vnd=500, reason="Thẩm định")
     assert (asked.status, province.payment(dossier).due) == (6, 12_500)
+    orders = [e for e in province.log.read_stream("grant-VT01") if e.type.endswith("offered")]
+    assert [event.data["amount_vnd"] for event in orders] == [8_000, 12_500]
     province.clock.sleep(2 * 86_400)
     province.pays(dossier, 12_500)
     cleared = province.dossier(dossier)

@@ -57,7 +57,8 @@ def _screen(
 def _order(machine: Machine, dossier: str, order_type: str) -> tuple[int, dict[str, Json] | None]:
     """Return the newest order of a type with its place in the lane; 0 and None for none."""
     found = machine.store.rows(
-        "SELECT cseq, document FROM order_in WHERE dossier = ? AND type = ? ORDER BY cseq DESC LIMIT 1",
+        "SELECT cseq, document FROM order_in WHERE dossier = ? AND type = ?"
+        " ORDER BY cseq DESC LIMIT 1",
         dossier,
         order_type,
     )

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the one-stop software is told of a dossier's life, and what happens when it says no."""
+
+from datetime import datetime
+
+import pytest
+
+from services.common.errors import Unavailable
+from services.common.messaging.reaction import Reactor
+from services.common.messaging.reactor_runner import Outcome, ReactorRunner
+from services.intake.adapters.calendar import LogCalendar
+from services.intake.application.ports import NotTakenError
+from services.intake.application.push import TOLD, one_stop_handlers
+from tests.support.province import Province
+
+RETURNED_AT_COUNTER = {"channel": "counter", "proof": "Ký nhận"}
+AT_COUNTER = {"result_number": "KQ-1", "return_channel": "counter", "return_machine": None}
+
+
+class Register:
+    """A one-stop system that writes down what it is told; it refuses or is down as ordered."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+        self.made_known: list[str] = []
+        self.refuses: set[int] = set()
+        self.down = False
+
+    def upsert(
+        self, code: str, *, procedure: str, accepted_at: datetime, due_at: datetime, status: int
+    ) -> str:
+        """Take a new dossier."""
+        assert procedure
+        assert due_at > accepted_at
+        self.made_known.append(code)
+        return self._take(code, status)
+
+    def progress(self, code: str, *, status: int, at: datetime) -> str:
+        """Take a status."""
+        assert at.tzinfo is not None
+        return self._take(code, status)
+
+    def to_return(self) -> list[object]:
+        """Nothing is ordered."""
+        return []
+
+    def _take(self, code: str, status: int) -> str:
+        if self.down:
+            raise Unavailable("one_stop", "down")
+        if status in self.refuses:
+            raise NotTakenError("409 not now")
+        self.told.append((code, status))
+        return f"ref-{len(self.told)}"
+
+
+class Telling:
+    """A province whose every event about dossiers reaches the reactor of the one-stop bridge."""
+
+    def __init__(self) -> None:
+        self.province, self.register = Province(), Register()
+        log = self.province.log
+        handlers = one_stop_handlers(log, self.register, LogCalendar(log))  # type: ignore[arg-type]
+        self._runner = ReactorRunner(
+            Reactor(name="intake.one_stop", handlers=handlers),
+            self.province.office.recorder("motcua_intake"), self.province.clock,
+        )  # fmt: skip
+
+    def tell(self) -> list[Outcome]:
+        """Deliver everything from the beginning, as the sweeper may."""
+        events = self.province.log.read_all(0, limit=10_000, types=TOLD)
+        return [self._runner.handle(event) for event in events]
+
+    def statuses(self) -> list[int]:
+        """Return what the other side has heard, in its order."""
+        return [status for _, status in self.register.told]
+
+
+@pytest.fixture
+def telling() -> Telling:
+    """A province with its bridge."""
+    return Telling()
+
+
+def accepted(telling: Telling) -> str:
+    """Return a dossier in status 2."""
+    dossier = telling.province.deposit()
+    telling.province.pays(dossier, 8_000)
+    telling.province.does(dossier, "accept")
+    return dossier
+
+
+def test_a_long_life_is_told_step_by_step(telling: Telling) -> None:
+    """Each status once and in order, however often the events are delivered; 9 after a reversal."""
+    dossier = accepted(telling)
+    does = telling.province.does
+    does(dossier, "start", agency="Phòng Tư pháp")
+    does(dossier, "request-supplement", reasons=["Thiếu"], respond_by=None)
+    does(dossier, "receive-supplement")
+    does(dossier, "ask-fee", le_phi_vnd=0, phi_vnd=20_000, reason="Thẩm định")
+    telling.province.pays(dossier, 20_000)
+    does(dossier, "complete", **AT_COUNTER)
+    does(dossier, "return", **RETURNED_AT_COUNTER)
+    does(dossier, "reverse-return", reason="Giao nhầm")
+    telling.tell()
+    telling.tell()
+    assert telling.statuses() == [2, 4, 5, 4, 6, 4, 9, 10, 9]
+    code = telling.province.dossier(dossier).code
+    assert telling.register.made_known == [code]
+    assert {told for told, _ in telling.register.told} == {code}
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "status"),
+    [
+        ("withdraw", {"reason": "Không cần nữa"}, 7),
+        ("stop", {"reason": "Tranh chấp"}, 8),
+    ],
+)
+def test_ends_without_a_result_are_told(
+    telling: Telling, verb: str, words: dict[str, str], status: int
+) -> None:
+    """Withdrawn and stopped dossiers end over there too."""
+    dossier = accepted(telling)
+    telling.province.does(dossier, "start", agency="Phòng Tư pháp")
+    telling.province.does(dossier, verb, **words)
+    telling.tell()
+    assert telling.statuses() == [2, 4, status]
+
+
+def test_a_dossier_without_a_code_is_nobodys_business(telling: Telling) -> None:
+    """Refused or withdrawn before it got a code: there is nothing to tell."""
+    for verb in ("refuse", "withdraw"):
+        telling.province.does(telling.province.deposit(pouch=verb), verb, reason="Không hợp lệ")
+    telling.tell()
+    assert telling.register.told == []
+
+
+def test_a_guided_dossier_becomes_known_with_its_code(telling: Telling) -> None:
+    """Guided before it was accepted: the code comes with the missing paper, in status 4."""
+    dossier = telling.province.deposit()
+    telling.province.pays(dossier, 8_000)
+    telling.province.does(dossier, "request-supplement", reasons=["Thiếu"], respond_by=None)
+    telling.province.does(dossier, "receive-supplement")
+    telling.tell()
+    assert telling.statuses() == [4]
+    assert len(telling.register.made_known) == 1
+
+
+def test_a_refusal_becomes_a_case_and_holds_nobody_up(telling: Telling) -> None:
+    """A definite no is on the worklist once, with owner and due time; later statuses go on."""
+    telling.register.refuses = {5}
+    dossier = accepted(telling)
+    telling.province.does(dossier, "start", agency="Phòng Tư pháp")
+    telling.province.does(dossier, "request-supplement", reasons=["Thiếu"], respond_by=None)
+    telling.province.does(dossier, "receive-supplement")
+    telling.tell()
+    telling.tell()
+    assert telling.statuses() == [2, 4, 4]
+    (disputed,) = telling.province.log.read_all(0, types=["dossier.report_disputed"])
+    assert (disputed.data["status"], disputed.data["owner"]) == (5, "VT")
+    assert str(disputed.data["due_at"]).startswith("2026-11-17T17:00:00")
+    assert disputed.data["error"] == "409 not now"
+    event = str(disputed.data["event"])
+    telling.province.does(dossier, "resolve-report", event=event, reason="Đã sửa bên kia")
+    assert not telling.province.dossier(dossier).disputed
+
+
+def test_while_it_is_down_nothing_is_given_up(telling: Telling) -> None:
+    """Down is no answer: the reactor pauses, and afterwards everything is told."""
+    accepted(telling)
+    telling.register.down = True
+    with pytest.raises(Unavailable):
+        telling.tell()
+    telling.register.down = False
+    telling.tell()
+    assert telling.statuses() == [2]
