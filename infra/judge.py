@@ -249,15 +249,17 @@ def _announced(seen: Evidence) -> Iterator[str]:
 def portal(seen: Evidence) -> Iterator[str]:
     """The one-stop system knows what we say it acknowledged; 9 → 10 once."""
     ours: dict[str, int] = {event.data["code"]: 2 for event in seen.of("dossier.accepted")}
+    twice: Counter[str] = Counter()
     for event in seen.of("dossier.reported"):
-        code = event.data["code"]
-        ours[code] = max(ours.get(code, 0), event.data["status"])
+        ours[event.data["code"]] = event.data["status"]
+        twice[event.data["code"]] += event.data["status"] == RETURNED
     theirs = {row["code"]: row["status"] for row in seen.dossiers}
     for code in sorted({*ours, *theirs}):
         if ours.get(code) != theirs.get(code):
             yield f"{code}: acknowledged {ours.get(code)}, their book says {theirs.get(code)}"
     tens = Counter(row["code"] for row in seen.history if row["status"] == RETURNED)
-    yield from (f"{code}: 9 → 10 booked {count} times" for code, count in tens.items() if count > 1)
+    yield from (f"{code}: 9 → 10 booked {count} times" for code, count in tens.items()
+                if count > max(1, twice[code]))  # fmt: skip
     told = {ack["code"] for ack in seen.acks if ack["what"] == "reported"}
     yield from (f"{code}: told 10, not in their book" for code in told - set(tens))
 

@@ -41,7 +41,7 @@ def bootstrap(config: Config) -> Intake:
             Reactor(name="intake.reactions", handlers=event_handlers(runtime.log, calendar_of)),
             Reactor(
                 name="intake.one_stop",
-                handlers=one_stop_handlers(runtime.log, one_stop, calendar_of),
+                handlers=one_stop_handlers(runtime.log, lambda _office: one_stop, calendar_of),
             ),
         ),
         commands=commands,

@@ -148,7 +148,7 @@ MUTANTS: Final = (
     Mutant(
         "the write-back is recorded before it is acknowledged",
         "services/intake/application/push.py",
-        "reference = _told(one_stop, event, before, then)",
+        "reference = _told(step, one_stop)",
         'reference = "assumed"',
         ("tests/unit/intake/test_reactions.py::test_the_whole_way",),
     ),

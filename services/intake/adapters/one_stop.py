@@ -21,8 +21,12 @@ from services.intake.application.ports import CounterDossier, NotTakenError
 
 _TIMEOUT_S: Final = (3.0, 10.0)
 _OK: Final = ("0", "00")
-_REFUSALS: Final = (404, 409, 500)
-"""Not known there, step not allowed, data incorrect: the answer would always be the same."""
+_REFUSALS: Final = {
+    "404": "the dossier is not known there",
+    "409": "the step is not allowed there",
+    "500": "the data are incorrect",
+}
+"""The answer would always be the same; their own words may quote what nobody should keep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +74,10 @@ class OneStop:
 
     def to_return(self) -> list[ReturnOrder]:
         """Return every result that is to be returned at a machine. Raises Unavailable."""
-        answer = self._call("LayHoSoTraQuaMay", {})
+        try:
+            answer = self._call("LayHoSoTraQuaMay", {})
+        except NotTakenError as refusal:
+            raise Unavailable("one_stop", str(refusal)) from refusal
         rows = answer.get("result")
         if not isinstance(rows, list):
             raise Unavailable("one_stop", "LayHoSoTraQuaMay: no list in the answer")
@@ -107,10 +114,10 @@ class OneStop:
             answer = response.json() if response.status_code == HTTPStatus.OK else None
         except (requests.RequestException, ValueError) as error:
             raise Unavailable("one_stop", f"{service}: {type(error).__name__}") from error
-        if isinstance(answer, dict) and answer.get("error_code") in _REFUSALS:
-            raise NotTakenError(f"{service}: {answer['error_code']} {answer.get('message', '')}")
-        if not isinstance(answer, dict) or str(answer.get("error_code")) not in _OK:
-            code = answer.get("error_code") if isinstance(answer, dict) else "not an object"
+        code = str(answer.get("error_code")) if isinstance(answer, dict) else "not an object"
+        if code in _REFUSALS:
+            raise NotTakenError(f"{service}: {code} {_REFUSALS[code]}")
+        if not isinstance(answer, dict) or code not in _OK:
             raise Unavailable("one_stop", f"{service}: error_code {code}")
         return answer
 

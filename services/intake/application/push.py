@@ -6,19 +6,21 @@ The calls are upserts on the other side, so a repeated call is harmless. While t
 again blindly: it becomes a disputed report with an owner and a due time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.record import RecordedEvent
-from services.common.eventlog.recording import Change, facts_of
+from services.common.eventlog.recording import Change
 from services.common.messaging.reaction import Handler
 from services.intake.application.facts import data_of, facts
 from services.intake.application.ports import CalendarOf, NotTakenError, OneStopPort
 from services.intake.domain.acts import DisputeReport, RecordReport
 from services.intake.domain.deadline import Term, due_at
-from services.intake.domain.dossier import Dossier, decide, fold
+from services.intake.domain.dossier import Dossier, decide, evolve
+from services.intake.domain.dossier import Fact as DomainFact
 
 TOLD: Final = (
     "dossier.accepted", "dossier.refused", "dossier.supplement_requested",
@@ -29,57 +31,103 @@ TOLD: Final = (
 """Events that bring a dossier into a status the one-stop system has to know."""
 ITS_OWN: Final = "system:one_stop"
 """Actor of what the system itself ordered: it need not be told."""
-_ANSWERS: Final = ("dossier.reported", "dossier.report_disputed")
 SETTLE_WITHIN: Final = Term(working_days=1)
+_ANSWERS: Final = ("dossier.reported", "dossier.report_disputed")
+
+OneStopOf = Callable[[str], OneStopPort]
+"""Return the one-stop system of an office."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One status to be told.
+
+    Attributes:
+        event: what led to it.
+        dossier: as it was right after.
+        first: the dossier just got its code; the system does not know it before.
+    """
+
+    event: RecordedEvent
+    dossier: Dossier
+    first: bool
 
 
 def one_stop_handlers(
-    log: EventLog, one_stop: OneStopPort, calendar_of: CalendarOf
+    log: EventLog, one_stop_of: OneStopOf, calendar_of: CalendarOf
 ) -> Mapping[str, Handler]:
-    """Return the handlers of ``intake.one_stop``: tell, and record the answer."""
+    """Return the handlers of ``intake.one_stop``: tell, and record the answer.
+
+    Messages may come in any order (the sweeper, a second replica), the dossier's own order is
+    kept all the same: each one tells everything that is still open up to its event.
+    """
 
     def tell(event: RecordedEvent) -> Sequence[Change]:
-        story = log.read_stream(event.stream)
-        before = fold(facts_of(story[: event.version - 1]))
-        then = fold(facts_of(story[: event.version]))
-        if not then.code or event.meta.get("actor") == ITS_OWN:
+        known, untold = _untold(log.read_stream(event.stream))
+        version, decided = known.version, list[DomainFact]()
+        for step in untold:
+            if step.event.version > event.version:
+                break
+            act = _answer(step, one_stop_of(known.office), calendar_of)
+            for name, data in decide(act, known):
+                decided.append((name, data))
+                known = evolve(known, name, data)
+        if not decided:
             return ()
-        if _is_answered(story, event):
-            return ()  # told again out of its order, an old status would undo a newer one
-        known = fold(facts_of(story))
-        act: RecordReport | DisputeReport
-        try:
-            reference = _told(one_stop, event, before, then)
-        except NotTakenError as refusal:
-            due = due_at(event.occurred_at, SETTLE_WITHIN, calendar_of())
-            act = DisputeReport(
-                status=then.status, error=str(refusal), owner=then.office,
-                due_at=due.isoformat(), reported=str(event.event_id),
-            )  # fmt: skip
-        else:
-            act = RecordReport(
-                status=then.status, reference=reference, reported=str(event.event_id)
-            )
-        decided = facts(decide(act, known), str(event.subject))
-        return [Change(stream=event.stream, expected_version=known.version, facts=decided)]
+        answers = facts(decided, str(event.subject))
+        return [Change(stream=event.stream, expected_version=version, facts=answers)]
 
     return dict.fromkeys(TOLD, tell)
 
 
-def _is_answered(story: Sequence[RecordedEvent], event: RecordedEvent) -> bool:
-    """Say whether the system took or refused this very event before."""
-    told = (data_of(one)["event"] for one in story if one.type in _ANSWERS)
-    return str(event.event_id) in told
+def _untold(story: Sequence[RecordedEvent]) -> tuple[Dossier, list[Step]]:
+    """Return the dossier now and what the system was not told yet, oldest first.
+
+    What the system itself has overtaken is of the past: told now, it would be refused.
+    """
+    known, steps = Dossier(), list[Step]()
+    for event in story:
+        data, before = data_of(event), known
+        known = evolve(known, event.type, data)
+        if event.type in _ANSWERS:
+            steps = [step for step in steps if not _is_answer(data, step)]
+        elif event.meta.get("actor") == ITS_OWN:
+            steps = []
+        elif event.type in TOLD and known.code:
+            steps.append(Step(event=event, dossier=known, first=not before.code))
+    return known, steps
 
 
-def _told(one_stop: OneStopPort, event: RecordedEvent, before: Dossier, then: Dossier) -> str:
+def _is_answer(data: Mapping[str, object], step: Step) -> bool:
+    if data["event"] is None:  # recorded before reports named their event
+        return data["status"] == step.dossier.status
+    return data["event"] == str(step.event.event_id)
+
+
+def _answer(
+    step: Step, one_stop: OneStopPort, calendar_of: CalendarOf
+) -> RecordReport | DisputeReport:
+    status, reported = step.dossier.status, str(step.event.event_id)
+    try:
+        reference = _told(step, one_stop)
+    except NotTakenError as refusal:
+        due = due_at(step.event.occurred_at, SETTLE_WITHIN, calendar_of())
+        return DisputeReport(
+            status=status, error=str(refusal), owner=step.dossier.office,
+            due_at=due.isoformat(), reported=reported,
+        )  # fmt: skip
+    return RecordReport(status=status, reference=reference, reported=reported)
+
+
+def _told(step: Step, one_stop: OneStopPort) -> str:
     """Tell of the status reached; a dossier that just got its code is made known first."""
-    if before.code:
-        return one_stop.progress(then.code, status=then.status, at=event.occurred_at)
+    dossier, at = step.dossier, step.event.occurred_at
+    if not step.first:
+        return one_stop.progress(dossier.code, status=dossier.status, at=at)
     return one_stop.upsert(
-        then.code,
-        procedure=then.procedure,
-        accepted_at=event.occurred_at,
-        due_at=datetime.fromisoformat(then.due_at),
-        status=then.status,
+        dossier.code,
+        procedure=dossier.procedure,
+        accepted_at=at,
+        due_at=datetime.fromisoformat(dossier.due_at),
+        status=dossier.status,
     )

@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the one-stop software is told of a dossier's life, and what happens when it says no."""
 
+import itertools
 from datetime import datetime
 
 import pytest
 
 from services.common.errors import Unavailable
+from services.common.messaging import topology
 from services.common.messaging.reaction import Reactor
 from services.common.messaging.reactor_runner import Outcome, ReactorRunner
 from services.intake.adapters.calendar import LogCalendar
+from services.intake.adapters.one_stop import ReturnOrder
 from services.intake.application.ports import NotTakenError
+from services.intake.application.pull import PullReturns
 from services.intake.application.push import TOLD, one_stop_handlers
+from services.intake.domain.transitions import TRANSITIONS
 from tests.support.province import Province
 
 RETURNED_AT_COUNTER = {"channel": "counter", "proof": "Ký nhận"}
@@ -24,7 +29,9 @@ class Register:
         self.told: list[tuple[str, int]] = []
         self.made_known: list[str] = []
         self.refuses: set[int] = set()
+        self.orders: list[ReturnOrder] = []
         self.down = False
+        self.away: set[int] = set()
 
     def upsert(
         self, code: str, *, procedure: str, accepted_at: datetime, due_at: datetime, status: int
@@ -40,12 +47,12 @@ class Register:
         assert at.tzinfo is not None
         return self._take(code, status)
 
-    def to_return(self) -> list[object]:
-        """Nothing is ordered."""
-        return []
+    def to_return(self) -> list[ReturnOrder]:
+        """Return what its officials order."""
+        return self.orders
 
     def _take(self, code: str, status: int) -> str:
-        if self.down:
+        if self.down or status in self.away:
             raise Unavailable("one_stop", "down")
         if status in self.refuses:
             raise NotTakenError("409 not now")
@@ -59,8 +66,8 @@ class Telling:
     def __init__(self) -> None:
         self.province, self.register = Province(), Register()
         log = self.province.log
-        handlers = one_stop_handlers(log, self.register, LogCalendar(log))  # type: ignore[arg-type]
-        self._runner = ReactorRunner(
+        handlers = one_stop_handlers(log, lambda _office: self.register, LogCalendar(log))
+        self.runner = ReactorRunner(
             Reactor(name="intake.one_stop", handlers=handlers),
             self.province.office.recorder("motcua_intake"), self.province.clock,
         )  # fmt: skip
@@ -68,7 +75,13 @@ class Telling:
     def tell(self) -> list[Outcome]:
         """Deliver everything from the beginning, as the sweeper may."""
         events = self.province.log.read_all(0, limit=10_000, types=TOLD)
-        return [self._runner.handle(event) for event in events]
+        return [self.runner.handle(event) for event in events]
+
+    def finish(self, dossier: str) -> None:
+        """The other side's own officials finish it for machine VT01."""
+        code = self.province.dossier(dossier).code
+        self.register.orders = [ReturnOrder(code=code, result_number="KQ-1", machine="VT01")]
+        assert PullReturns(self.province.log, self.register, self.province.commands).once() == 1
 
     def statuses(self) -> list[int]:
         """Return what the other side has heard, in its order."""
@@ -174,3 +187,56 @@ def test_while_it_is_down_nothing_is_given_up(telling: Telling) -> None:
     telling.register.down = False
     telling.tell()
     assert telling.statuses() == [2]
+
+
+def test_whatever_leads_to_a_state_is_told() -> None:
+    """The queue is bound to every event that leads to a state after registration."""
+    moving = {name for name, row in TRANSITIONS.items() if row.target is not None}
+    assert set(TOLD) == moving - {"dossier.registered", "dossier.imported"}
+    assert set(topology.BINDINGS["intake.one_stop"]) == set(TOLD)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_any_order_of_delivery_keeps_the_dossiers_own(
+    telling: Telling, order: tuple[int, ...]
+) -> None:
+    """Whichever message comes first, the other side hears the dossier's own order."""
+    dossier = accepted(telling)
+    telling.province.does(dossier, "start", agency="Phòng Tư pháp")
+    telling.province.does(dossier, "request-supplement", reasons=["Thiếu"], respond_by=None)
+    telling.province.does(dossier, "receive-supplement")
+    events = telling.province.log.read_all(0, types=TOLD)
+    for number in order:
+        assert telling.runner.handle(events[number]) is Outcome.HANDLED
+    assert telling.statuses() == [2, 4, 5, 4]
+
+
+def test_a_step_that_finds_nobody_holds_back_the_later_ones(telling: Telling) -> None:
+    """As long as one step has no answer nothing later is told of this dossier."""
+    dossier = accepted(telling)
+    telling.tell()
+    telling.province.does(dossier, "start", agency="Phòng Tư pháp")
+    telling.province.does(dossier, "stop", reason="Tranh chấp")
+    telling.register.away = {4}
+    for event in telling.province.log.read_all(0, types=TOLD)[1:]:
+        with pytest.raises(Unavailable):
+            telling.runner.handle(event)
+    assert telling.statuses() == [2]
+    telling.register.away = set()
+    telling.tell()
+    assert telling.statuses() == [2, 4, 8]
+
+
+def test_their_own_news_is_not_told_back(telling: Telling) -> None:
+    """What they finished is not told to them, nor a step that this has overtaken; 10 is."""
+    dossier = accepted(telling)
+    telling.tell()
+    telling.province.does(dossier, "start", agency="Phòng Tư pháp")
+    telling.finish(dossier)
+    telling.tell()
+    assert telling.statuses() == [2]
+    telling.province.office.load(dossier)
+    telling.province.office.release(dossier)
+    telling.province.run()
+    telling.tell()
+    assert telling.statuses() == [2, 10]

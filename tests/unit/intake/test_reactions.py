@@ -70,7 +70,9 @@ class World:
             ),
             Reactor(
                 name="intake.one_stop",
-                handlers=one_stop_handlers(self.log, self.other, LogCalendar(self.log)),
+                handlers=one_stop_handlers(
+                    self.log, lambda _office: self.other, LogCalendar(self.log)
+                ),
             ),
         )
         self.runners = [ReactorRunner(reactor, recorder, self.clock) for reactor in reactors]
