@@ -18,8 +18,9 @@ from services.common.canonical import Json
 from services.common.errors import Malformed, Refused, Unavailable
 from services.kiosk_sync.edge.agent.cash import close_cash, open_cash, take_credits
 from services.kiosk_sync.edge.agent.deposit import Application, deposit
-from services.kiosk_sync.edge.agent.machine import Machine
+from services.kiosk_sync.edge.agent.machine import BIN, Machine
 from services.kiosk_sync.edge.agent.release import collect, grant_of, load
+from services.kiosk_sync.edge.agent.upkeep import empty_bin, recall
 from services.kiosk_sync.edge.agent.view import dossier_view
 from services.kiosk_sync.edge.devices.simulators import (
     PUT,
@@ -101,6 +102,30 @@ class Hands:
             released = collect(self.machine, dossier, str(body["code"]))
         return {"dossier": dossier, "released": released}
 
+    def empty_bin(self, body: dict[str, Any]) -> dict[str, Json]:
+        """Two officials take out and count the pouches; ``missing`` are left out of the count."""
+        with self.machine.busy:
+            missing = {str(pouch) for pouch in body.get("missing", [])}
+            counted = [one for one in self.mechanics.state["bin"] if one not in missing]
+            empty_bin(
+                self.machine, counted, bin_number=BIN, staff=str(body["staff"]),
+                second=str(body["second_staff"]), seal=str(body["seal"]),
+            )  # fmt: skip
+            self.mechanics.change("emptied", lambda state: state.update(bin=[]))
+        return {"pouches": [*counted]}
+
+    def recall(self, body: dict[str, Any]) -> dict[str, Json]:
+        """An official takes a result back; ``leave`` leaves it inside."""
+        dossier = str(body["dossier"])
+        with self.machine.busy:
+            held = self.machine.store.rows("SELECT cell FROM cell WHERE dossier = ?", dossier)
+            for (cell,) in held:
+                self.locks.prepare(_whole(cell), "leave" if body.get("leave") else TAKE)
+            return {
+                "dossier": dossier,
+                "cell": recall(self.machine, dossier, staff=str(body["staff"])),
+            }
+
     def state(self) -> dict[str, Json]:
         """Return where the journal stands, beside what the mechanics say."""
         store, mechanics = self.machine.store, self.mechanics.state
@@ -152,7 +177,7 @@ def _route(
 ) -> tuple[int, dict[str, Json]]:
     acts: dict[str, Callable[[dict[str, Any]], dict[str, Json]]] = {
         "/deposit": hands.deposit, "/cash": hands.cash, "/load": hands.load,
-        "/collect": hands.collect,
+        "/collect": hands.collect, "/empty-bin": hands.empty_bin, "/recall": hands.recall,
     }  # fmt: skip
     if method == "POST" and path in acts:
         return HTTPStatus.OK, acts[path](body())

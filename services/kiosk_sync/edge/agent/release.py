@@ -26,10 +26,11 @@ from services.kiosk_sync.edge.agent.machine import (
     known_dossier,
     session_of,
 )
-from services.kiosk_sync.edge.store.fold import RELEASED
+from services.kiosk_sync.edge.store.fold import RECALLED, RELEASED
 from services.kiosk_sync.protocol import event_id
 
-_DEVICE: Final = "locks"
+DEVICE: Final = "locks"
+RECALL: Final = "recall"
 _LOAD: Final = "load"
 _RELEASE: Final = "release"
 _DOOR_S: Final = 120
@@ -73,15 +74,15 @@ def load(machine: Machine, dossier: str, *, cell: int, staff: str) -> None:
         contracts.lookup("kiosk.result_loaded", 1).check(loaded)
         session = session_of(machine, dossier)
         intent = Intent(
-            device=_DEVICE, verb=_LOAD, session=session, dossier=dossier, detail=f"{cell} {staff}"
+            device=DEVICE, verb=_LOAD, session=session, dossier=dossier, detail=f"{cell} {staff}"
         )
         with machine.store.transaction() as tx:
             intend(tx, intent)
         machine.locks.unlock(cell, session)
-        _await_closed(machine, cell)
+        await_closed(machine, cell)
         occupied = machine.locks.occupied(cell)
         with machine.store.transaction() as tx:
-            finish(tx, _DEVICE)
+            finish(tx, DEVICE)
             if occupied:
                 tx.append("kiosk.result_loaded", loaded, session=session, subject=dossier)
         if not occupied:
@@ -103,10 +104,19 @@ def collect(machine: Machine, dossier: str, code: str) -> bool:
             raise Refused("no_grant", "no result to collect here", "chưa có kết quả tại máy")
         if grant.state == RELEASED:
             raise Refused("already_returned", "it was taken already", "kết quả đã được lấy")
+        if grant.state == RECALLED:
+            raise Refused(
+                "recalled", "collect it at the counter", "mời nhận kết quả tại bộ phận một cửa"
+            )
+        if not machine.store.rows(
+            "SELECT 1 FROM cell WHERE cell = ? AND dossier = ?", grant.cell, dossier
+        ):
+            # A right that came after the recall: the cell is empty or somebody else's.
+            raise Refused("no_grant", "no result to collect here", "chưa có kết quả tại máy")
         session = session_of(machine, dossier)
         _verify(machine, grant, code, session)
         intent = Intent(
-            device=_DEVICE, verb=_RELEASE, session=session, dossier=dossier,
+            device=DEVICE, verb=_RELEASE, session=session, dossier=dossier,
             detail=f"{grant.cell} {grant.grant}",
         )  # fmt: skip
         with machine.store.transaction() as tx:
@@ -120,7 +130,7 @@ def collect(machine: Machine, dossier: str, code: str) -> bool:
         identity = machine.store.identity
         reason = event_id(identity.serial, identity.epoch, record.seq, record.occurred_at_us)
         machine.locks.unlock(grant.cell, str(reason))
-        _await_closed(machine, grant.cell)
+        await_closed(machine, grant.cell)
         return _outcome(machine, intent)
 
 
@@ -157,7 +167,7 @@ def settle_locks(machine: Machine) -> None:
     Raises:
         Refused: ``door_open``: the outcome cannot be known yet, no other door may open.
     """
-    intent = intent_of(machine.store, _DEVICE)
+    intent = intent_of(machine.store, DEVICE)
     if intent is None:
         return
     cell = int(intent.detail.split(" ")[0])
@@ -166,9 +176,12 @@ def settle_locks(machine: Machine) -> None:
     if intent.verb == _RELEASE:
         _outcome(machine, intent)
         return
+    if intent.verb == RECALL:
+        outcome_of_recall(machine, intent)
+        return
     occupied = machine.locks.occupied(cell)
     with machine.store.transaction() as tx:
-        finish(tx, _DEVICE)
+        finish(tx, DEVICE)
         if occupied:
             reason = f"loading of cell {cell} was cut off"
             tx.append(
@@ -176,6 +189,21 @@ def settle_locks(machine: Machine) -> None:
                 {"dossier": intent.dossier, "place": "cell", "reason": reason, "pouch": None},
                 session=intent.session, subject=intent.dossier,
             )  # fmt: skip
+
+
+def outcome_of_recall(machine: Machine, intent: Intent) -> bool:
+    """Journal a recall if the cell is empty; says whether it is."""
+    cell, staff = intent.detail.split(" ")
+    empty = not machine.locks.occupied(int(cell))
+    with machine.store.transaction() as tx:
+        if empty:
+            tx.append(
+                "kiosk.result_recalled",
+                {"dossier": intent.dossier, "cell": int(cell), "staff": staff},
+                session=intent.session, subject=intent.dossier,
+            )  # fmt: skip
+        finish(tx, DEVICE)
+    return empty
 
 
 def _outcome(machine: Machine, intent: Intent) -> bool:
@@ -187,7 +215,7 @@ def _outcome(machine: Machine, intent: Intent) -> bool:
             name, {"grant": grant, "dossier": intent.dossier, "cell": int(cell)},
             session=intent.session, subject=intent.dossier,
         )  # fmt: skip
-        finish(tx, _DEVICE)
+        finish(tx, DEVICE)
     return released
 
 
@@ -224,7 +252,8 @@ def _code_is_right(code: str, wanted: Mapping[str, Json] | None) -> bool:
     return hmac.compare_digest(got, bytes.fromhex(str(wanted["hash"])))
 
 
-def _await_closed(machine: Machine, cell: int) -> None:
+def await_closed(machine: Machine, cell: int) -> None:
+    """Wait until the door is closed; raises Refused ``door_open`` after two minutes."""
     deadline = machine.clock.monotonic_s() + _DOOR_S
     while not machine.locks.door_closed(cell):
         if machine.clock.monotonic_s() > deadline:

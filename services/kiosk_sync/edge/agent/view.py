@@ -6,7 +6,7 @@ from typing import cast
 from services.common.canonical import Json, parse_json
 from services.kiosk_sync.edge.agent.machine import Machine, known_dossier
 from services.kiosk_sync.edge.agent.release import grant_of
-from services.kiosk_sync.edge.store.fold import RELEASED
+from services.kiosk_sync.edge.store.fold import RECALLED, RELEASED
 
 
 def dossier_view(machine: Machine, dossier: str) -> dict[str, Json]:
@@ -33,7 +33,7 @@ def dossier_view(machine: Machine, dossier: str) -> dict[str, Json]:
         "offer": offer and {name: offer[name] for name in ("token", "amount_vnd", "qr")},
         "paid": paid and {name: paid[name] for name in ("method", "paid_vnd", "overpaid_vnd")},
         "cash": {"notes": notes, "total_vnd": total},
-        "grant": None if grant is None or state == RELEASED else grant.cell,
+        "grant": None if grant is None or state in {RELEASED, RECALLED} else grant.cell,
         "released": state == RELEASED,
         "screen": _screen(deposited=bool(deposited), offer=offer, paid=paid, state=state),
     }
@@ -45,6 +45,8 @@ def _screen(
 ) -> str:  # fmt: skip
     if state == RELEASED:
         return "ĐÃ TRẢ KẾT QUẢ"
+    if state == RECALLED:
+        return "MỜI NHẬN KẾT QUẢ TẠI BỘ PHẬN MỘT CỬA"
     if state is not None:
         return "MỜI NHẬP MÃ NHẬN KẾT QUẢ"
     if paid is not None:

@@ -14,6 +14,7 @@ TRIES: Final = 5
 STORED: Final = "stored"
 AUTHORISED: Final = "authorised"
 RELEASED: Final = "released"
+RECALLED: Final = "recalled"
 
 
 def project(connection: apsw.Connection, record: Record) -> None:
@@ -99,6 +100,16 @@ def _released(connection: apsw.Connection, _: Record, data: JsonObject) -> None:
     )
 
 
+def _recalled(connection: apsw.Connection, _: Record, data: JsonObject) -> None:
+    connection.execute(
+        "UPDATE grant_state SET state = ? WHERE dossier = ? AND cell = ? AND state <> ?",
+        (RECALLED, data["dossier"], data["cell"], RELEASED),
+    )
+    connection.execute(
+        "DELETE FROM cell WHERE cell = ? AND dossier = ?", (data["cell"], data["dossier"])
+    )
+
+
 def _refused(connection: apsw.Connection, _: Record, data: JsonObject) -> None:
     connection.execute(
         "UPDATE grant_state SET tries_left = ? WHERE grant_id = ?",
@@ -123,4 +134,5 @@ _HANDLERS: Final[dict[str, Callable[[apsw.Connection, Record, JsonObject], None]
     "kiosk.release_refused": _refused,
     "kiosk.result_released": _released,
     "kiosk.result_uncollected": _uncollected,
+    "kiosk.result_recalled": _recalled,
 }
