@@ -2,6 +2,7 @@
 """The only wiring of notify."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from services.common.messaging.reaction import Reactor
@@ -9,6 +10,7 @@ from services.common.runtime import Runtime
 from services.notify.adapters.smpp import Account, SMPPGateway
 from services.notify.application.reactions import Reactions
 from services.notify.application.receipts import record_receipt
+from services.notify.application.reminders import Quiet, Reminders
 from services.notify.application.sending import Sending
 from services.notify.config import Config
 
@@ -21,6 +23,7 @@ class Notify:
     runtime: Runtime
     reactors: tuple[Reactor, ...]
     gateway: SMPPGateway
+    reminders: Reminders
 
 
 def bootstrap(config: Config) -> Notify:
@@ -35,5 +38,15 @@ def bootstrap(config: Config) -> Notify:
     )
     gateway = SMPPGateway(account, runtime.clock, partial(record_receipt, runtime.recorder))
     sending = Sending(runtime.recorder, gateway, runtime.clock)
-    reactors = (Reactions(runtime.log, runtime.clock).reactor(), sending.reactor())
-    return Notify(config=config, runtime=runtime, reactors=reactors, gateway=gateway)
+    reactions = Reactions(runtime.log, runtime.clock)
+    return Notify(
+        config=config,
+        runtime=runtime,
+        reactors=(reactions.reactor(), sending.reactor()),
+        gateway=gateway,
+        reminders=Reminders(
+            runtime.recorder, reactions, runtime.clock,
+            before=timedelta(seconds=config.remind_before_s),
+            quiet=Quiet(from_hour=config.quiet_from_hour, to_hour=config.quiet_to_hour),
+        ),
+    )  # fmt: skip

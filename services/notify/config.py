@@ -19,6 +19,10 @@ class Config:
         smpp_system_id: login.
         smpp_password: at most 8 characters (SMPP 3.4).
         sms_sender: registered brand name.
+        remind_before_s: how long before a right to collect runs out the citizen is reminded.
+        reminder_interval_s: seconds between two looks for reminders.
+        quiet_from_hour: from then on nobody is reminded, in Vietnam.
+        quiet_to_hour: until then.
     """
 
     core: CoreConfig
@@ -27,6 +31,10 @@ class Config:
     smpp_system_id: str
     smpp_password: str
     sms_sender: str
+    remind_before_s: float
+    reminder_interval_s: float
+    quiet_from_hour: int
+    quiet_to_hour: int
 
 
 def read_config(environ: Mapping[str, str]) -> Config:
@@ -39,6 +47,14 @@ def read_config(environ: Mapping[str, str]) -> Config:
         smpp_system_id=settings.text("MOTCUA_SMPP_SYSTEM_ID"),
         smpp_password=settings.text("MOTCUA_SMPP_PASSWORD"),
         sms_sender=settings.text("MOTCUA_SMS_SENDER"),
+        remind_before_s=settings.number(
+            "MOTCUA_REMIND_BEFORE_S", 86_400.0, low=0.0, high=30 * 86_400.0
+        ),
+        reminder_interval_s=settings.number(
+            "MOTCUA_REMINDER_INTERVAL_S", 60.0, low=0.1, high=3600.0
+        ),
+        quiet_from_hour=settings.whole("MOTCUA_QUIET_FROM_HOUR", 21, high=23),
+        quiet_to_hour=settings.whole("MOTCUA_QUIET_TO_HOUR", 7, high=23),
     )
     settings.finish()
     return config

@@ -232,6 +232,13 @@ class DossierReportedV2(DossierReportedV1):
     event = v.uuid(nullable=True)
 
 
+class DossierNoticeRepeatedV1(EventSchema):
+    """The citizen did not get a message; the last one is to be sent again."""
+
+    official = v.word()
+    reason = v.text(500)
+
+
 class DossierReportDisputedV1(EventSchema):
     """The one-stop system refused a report; a person has to decide until ``due_at``."""
 
@@ -330,6 +337,9 @@ register(
         "The return was reversed.", "Hủy ghi nhận trả kết quả.")),
     _dossier("reported", DossierReportedV1, _REPORTED, upcast=_reported_nothing_named),
     _dossier("reported", DossierReportedV2, _REPORTED, schema=2),
+    _dossier("notice_repeated", DossierNoticeRepeatedV1, (
+        "An official had the last message sent again.",
+        "Công chức yêu cầu gửi lại tin nhắn gần nhất.")),
     _dossier("report_disputed", DossierReportDisputedV1, (
         "The one-stop system refused our status.", "Phần mềm một cửa từ chối trạng thái.")),
     _dossier("report_resolved", DossierReportResolvedV1, (

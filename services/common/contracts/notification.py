@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events that notify writes. ``notification-<id>``: one message to one person."""
 
+from collections.abc import Mapping
+
 from marshmallow import fields
 
+from services.common.canonical import Json
 from services.common.contracts import values as v
 from services.common.contracts.registry import EventContract, EventSchema, register
 
@@ -16,6 +19,15 @@ class NotificationRequestedV1(EventSchema):
     params = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     contact_event = v.uuid()
     code_event = fields.UUID(required=True, allow_none=True)
+
+
+class NotificationRequestedV2(NotificationRequestedV1):
+    """As version 1, with words for every turn of a dossier's life."""
+
+    template = v.one_of(
+        "accepted", "refused", "supplement", "fee_due", "rescheduled", "ready_at_counter",
+        "result_ready", "reminder", "recalled", "withdrawn", "stopped", "owed",
+    )  # fmt: skip
 
 
 class NotificationAttemptedV1(EventSchema):
@@ -46,6 +58,17 @@ class NotificationOutcomeUnknownV1(EventSchema):
     reason = v.text(100)
 
 
+class NotificationOutcomeUnknownV2(NotificationOutcomeUnknownV1):
+    """As version 1; ``owner`` finds out until ``due_at``, null where that was not kept."""
+
+    owner = v.word()
+    due_at = v.instant(nullable=True)
+
+
+def _nobody_named(data: Mapping[str, Json]) -> dict[str, Json]:
+    return {**data, "owner": "operations", "due_at": None}
+
+
 class NotificationDeliveredV1(EventSchema):
     """The delivery receipt came."""
 
@@ -63,6 +86,10 @@ class NotificationReceiptExpectedV1(EventSchema):
 register(
     EventContract(
         type="notification.requested", schema=1, fields=NotificationRequestedV1,
+        en="A message is to be sent.", vi="Cần gửi một tin nhắn.", upcast=dict,
+    ),
+    EventContract(
+        type="notification.requested", schema=2, fields=NotificationRequestedV2,
         en="A message is to be sent.", vi="Cần gửi một tin nhắn.",
     ),
     EventContract(
@@ -79,6 +106,11 @@ register(
     ),
     EventContract(
         type="notification.outcome_unknown", schema=1, fields=NotificationOutcomeUnknownV1,
+        en="Nobody knows whether the message went out.", vi="Không rõ tin nhắn đã gửi hay chưa.",
+        upcast=_nobody_named,
+    ),
+    EventContract(
+        type="notification.outcome_unknown", schema=2, fields=NotificationOutcomeUnknownV2,
         en="Nobody knows whether the message went out.", vi="Không rõ tin nhắn đã gửi hay chưa.",
     ),
     EventContract(

@@ -60,9 +60,9 @@ def text(high: int = 200, *, required: bool = True) -> fields.String:
     return fields.String(required=required, validate=validate.Length(1, high))
 
 
-def instant() -> fields.AwareDateTime:
+def instant(*, nullable: bool = False) -> fields.AwareDateTime:
     """An instant with its offset, RFC 3339: ``2026-11-23T16:00:00+07:00``."""
-    return fields.AwareDateTime(required=True, format="iso")
+    return fields.AwareDateTime(required=True, allow_none=nullable, format="iso")
 
 
 def serial(*, nullable: bool = False) -> fields.String:

@@ -38,7 +38,12 @@ BINDINGS: Final[dict[str, tuple[str, ...]]] = {
         "payment.bank_credit_received",
     ),
     "payment.receipts": ("payment.settled",),
-    "notify.reactions": ("dossier.accepted", "kiosk.grant_stored"),
+    "notify.reactions": (
+        "dossier.accepted", "dossier.refused", "dossier.supplement_requested",
+        "dossier.supplement_received", "dossier.fee_due", "dossier.rescheduled",
+        "dossier.completed", "dossier.recalled", "dossier.withdrawn", "dossier.stopped",
+        "dossier.notice_repeated", "payment.closed", "kiosk.grant_stored",
+    ),
     "notify.sending": ("notification.requested",),
     "kiosk_sync.reactions": (
         "payment.requested", "payment.duty_requested", "payment.settled", "dossier.ready",

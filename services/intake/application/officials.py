@@ -212,6 +212,10 @@ def _reverse_return(desk: Desk, words: Words) -> acts.Act:
     )
 
 
+def _tell_again(desk: Desk, words: Words) -> acts.Act:
+    return acts.RepeatNotice(official=desk.official, reason=words["reason"])
+
+
 def _resolve_report(desk: Desk, words: Words) -> acts.Act:
     return acts.ResolveReport(
         official=desk.official, reason=words["reason"], reported=str(words["event"])
@@ -249,6 +253,7 @@ ACTS: Final[Mapping[str, Callable[[Desk, Words], acts.Act]]] = {
     "complete": _complete,
     "return": _return,
     "reverse-return": _reverse_return,
+    "tell-again": _tell_again,
     "resolve-report": _resolve_report,
 }
 """Verb → what turns a request into the domain's command."""

@@ -252,6 +252,16 @@ class ReverseReturn(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatNotice(Act):
+    """Have the last message sent again: the citizen says that it did not come."""
+
+    event: ClassVar[str] = "dossier.notice_repeated"
+
+    official: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordReport(Act):
     """The one-stop system acknowledged a status."""
 

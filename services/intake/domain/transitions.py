@@ -83,6 +83,7 @@ TRANSITIONS: Final[dict[str, Transition]] = {
     "dossier.recalled": _row((COMPLETED,), None, "machine"),
     "dossier.returned": _row((COMPLETED,), RETURNED, "machine"),
     "dossier.return_reversed": _row((RETURNED,), COMPLETED, "official"),
+    "dossier.notice_repeated": _row(_KNOWN, None, "official"),
     "dossier.reported": _row(_KNOWN, None, "one_stop"),
     "dossier.report_disputed": _row(_KNOWN, None, "one_stop"),
     "dossier.report_resolved": _row(_KNOWN, None, "official"),

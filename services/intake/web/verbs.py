@@ -108,6 +108,7 @@ VERBS: Final[dict[str, type[Schema]]] = {
     "complete": CompleteSchema,
     "return": ReturnSchema,
     "reverse-return": ReasonSchema,
+    "tell-again": ReasonSchema,
     "resolve-report": ResolveSchema,
 }
 """Verb of ``/office/v1/dossiers/{id}/<verb>`` → what it takes."""

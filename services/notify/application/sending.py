@@ -36,6 +36,7 @@ from services.common.eventlog.recording import (
 )
 from services.common.messaging.reaction import Reactor
 from services.notify.application.ports import NotTaken, SMSGateway, Taken
+from services.notify.application.reactions import origin_of
 from services.notify.application.receipts import expectation
 from services.notify.domain.notification import (
     RETRYABLE,
@@ -55,6 +56,8 @@ from services.notify.domain.templates import TEMPLATES, TemplateError
 REACTOR: Final = "notify.sending"
 SMSC: Final = "smsc"
 ACTOR: Final = "service:notify"
+FIND_OUT_WITHIN: Final = timedelta(hours=4)
+"""Until then the office that owns an unknown outcome has asked the citizen."""
 
 
 @dataclass(slots=True)
@@ -150,7 +153,7 @@ class Sending:
             return
         if self._clock.now() - begun.recorded_at < self._patience:
             raise Unavailable(SMSC, "an attempt of another process may still be under way")
-        self._finish(event, state, RecordUnknown(reason="attempt_without_outcome"))
+        self._finish(event, state, self._unknown(event, "attempt_without_outcome"))
 
     def _resume(self, event: RecordedEvent, state: Notification, ours: _Ours) -> None:
         """Submit what was begun but never handed over (the append's answer was lost)."""
@@ -169,11 +172,17 @@ class Sending:
             answer = self._gateway.send(message.phone, message.text)
         except UnknownOutcome as unknown:
             reason = unknown.facts.get("reason", "no_answer")
-            ours.outcome = RecordUnknown(reason=reason)
+            ours.outcome = self._unknown(event, reason)
         else:
             ours.outcome = _outcome(answer)
         state = fold(facts_of(self._recorder.log.read_stream(event.stream)))
         self._finish(event, state, ours.outcome)
+
+    def _unknown(self, event: RecordedEvent, reason: str) -> RecordUnknown:
+        """Return the outcome that nobody knows: the dossier's office has to find out."""
+        owner = origin_of(self._recorder.log, str(event.subject)).office
+        due = self._clock.now() + FIND_OUT_WITHIN
+        return RecordUnknown(reason=reason, owner=owner, due_at=due.isoformat(timespec="seconds"))
 
     def _finish(self, event: RecordedEvent, state: Notification, outcome: Command) -> None:
         """Record an outcome; a retryable one pauses the consumer before the next attempt."""
@@ -211,9 +220,10 @@ class Sending:
         params = _texts(data["params"])
         story = self._recorder.log.read_subject(str(data["dossier"]))
         schemas = {str(told.event_id): told.schema for told in story}
-        if "not_after" in params:
-            if self._clock.now() > datetime.fromisoformat(params["not_after"]):
-                return "expired"
+        until = params.get("not_after")
+        if until is not None and self._clock.now() > datetime.fromisoformat(until):
+            return "expired"
+        if data["code_event"] is not None:
             code = self._personal(schemas, str(data["code_event"]), "code")
             if not isinstance(code, str):
                 return "erased"

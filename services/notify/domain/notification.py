@@ -92,9 +92,11 @@ class RecordFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordUnknown:
-    """Nobody knows whether it went out."""
+    """Nobody knows whether it went out; ``owner`` finds out until ``due_at`` (RFC 3339)."""
 
     reason: str
+    owner: str
+    due_at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +145,7 @@ def decide(command: Command, state: Notification) -> list[Event]:
             return _failed(command, state)
         case RecordUnknown():
             _require_attempted(state)
-            return [_event("outcome_unknown", attempt=state.attempts, reason=command.reason)]
+            return [_unknown(command, state)]
         case RecordDelivery():
             return _delivered(command, state)
         case _:
@@ -209,6 +211,13 @@ def _accepted(command: RecordAccepted, state: Notification) -> list[Event]:
         _require_attempted(state)
     name = command.provider_message
     return [_event("accepted", attempt=state.attempts, provider_message=name)]
+
+
+def _unknown(command: RecordUnknown, state: Notification) -> Event:
+    return _event(
+        "outcome_unknown", attempt=state.attempts, reason=command.reason, owner=command.owner,
+        due_at=command.due_at,
+    )  # fmt: skip
 
 
 def _failed(command: RecordFailed, state: Notification) -> list[Event]:

@@ -18,6 +18,7 @@ CODE_CHARS: Final = 24
 DATE_CHARS: Final = 10
 MACHINE_CHARS: Final = 4
 OTP_CHARS: Final = 6
+AMOUNT_CHARS: Final = 11
 
 LONGEST: Final[Mapping[str, int]] = {
     "office": OFFICE_CHARS,
@@ -26,6 +27,7 @@ LONGEST: Final[Mapping[str, int]] = {
     "until": DATE_CHARS,
     "machine": MACHINE_CHARS,
     "otp": OTP_CHARS,
+    "amount": AMOUNT_CHARS,
 }
 """The longest value of each parameter, in characters."""
 
@@ -81,6 +83,76 @@ TEMPLATES: Final[Mapping[str, Template]] = {
             text=(
                 "{office}: Da tiep nhan ho so {code}. Hen tra ket qua {due}. "
                 "Tra cuu: dichvucong.gov.vn"
+            ),
+        ),
+        Template(
+            name="refused",
+            text=(
+                "{office}: Ho so {code} khong duoc tiep nhan. "
+                "Moi Ong/Ba den Bo phan mot cua nhan lai ho so va ly do."
+            ),
+        ),
+        Template(
+            name="supplement",
+            text=(
+                "{office}: Ho so {code} can bo sung giay to truoc {until}. "
+                "Moi Ong/Ba den Bo phan mot cua de biet chi tiet."
+            ),
+        ),
+        Template(
+            name="fee_due",
+            text=(
+                "{office}: Ho so {code} phai nop them {amount} d tai may 24/7 "
+                "hoac Bo phan mot cua; tam dung tinh thoi han."
+            ),
+        ),
+        Template(
+            name="rescheduled",
+            text=(
+                "{office}: Xin loi Ong/Ba, ho so {code} chua xong dung hen. "
+                "Hen lai ngay {due}. Mong Ong/Ba thong cam."
+            ),
+        ),
+        Template(
+            name="ready_at_counter",
+            text=(
+                "{office}: Ho so {code} da co ket qua. "
+                "Moi Ong/Ba nhan tai Bo phan mot cua trong gio hanh chinh."
+            ),
+        ),
+        Template(
+            name="reminder",
+            text=(
+                "{office}: Ket qua ho so {code} con trong may {machine} den {until}. "
+                "Xin dung ma nhan da gui truoc day."
+            ),
+        ),
+        Template(
+            name="recalled",
+            text=(
+                "{office}: Ket qua ho so {code} da duoc lay khoi may. "
+                "Moi Ong/Ba nhan tai Bo phan mot cua."
+            ),
+        ),
+        Template(
+            name="withdrawn",
+            text=(
+                "{office}: Da ghi nhan Ong/Ba rut ho so {code}. "
+                "Moi den Bo phan mot cua nhan lai giay to."
+            ),
+        ),
+        Template(
+            name="stopped",
+            text=(
+                "{office}: Ho so {code} da dung giai quyet. "
+                "Moi Ong/Ba den Bo phan mot cua nhan thong bao ly do."
+            ),
+        ),
+        Template(
+            name="owed",
+            text=(
+                "{office}: Ong/Ba duoc hoan lai {amount} d cua ho so {code}. "
+                "Moi mang giay to den Bo phan mot cua."
             ),
         ),
         Template(

@@ -3,15 +3,18 @@
 
 from services.common.messaging.service_runner import Runners, consume, run_service  # isort: skip
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from services.common.errors import Unavailable
 from services.common.messaging.projector import Projector
 from services.common.messaging.reactor_runner import Arrival, Outcome
+from services.common.telemetry.logs import get_logger
 from services.notify.bootstrap import Notify
 from services.notify.projections.notification import NotificationProjection
 
 REACTIONS = "notify.reactions"
 SENDING = "notify.sending"
+_LOG = get_logger(__name__)
 
 
 class NotifyService:
@@ -41,5 +44,14 @@ def serve(notify: Notify) -> int:
         runtime.clock,
         database_url=notify.config.core.database_url,
     )
-    background = (projector.run, notify.gateway.run)
+
+    def remind(stopping: Callable[[], bool]) -> None:
+        while not stopping():
+            try:
+                notify.reminders.once()
+            except Unavailable as error:
+                _LOG.warning("reminders_paused", dependency=error.dependency)
+            runtime.clock.sleep(notify.config.reminder_interval_s)
+
+    background = (projector.run, notify.gateway.run, remind)
     return run_service(NotifyService, runtime, reactors=notify.reactors, background=background)
