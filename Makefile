@@ -14,7 +14,7 @@ help: ## this list
 
 setup: .venv/ready ## virtual environment with the locked versions
 
-demo: servers setup ## twenty dossiers from the machine to the citizens' hands, and the account
+demo: servers setup ## a day at two machines while the outside world misbehaves, and the account (SEED=)
 	$(BIN)/python -m infra.demo
 
 up: servers setup ## start everything and print the addresses

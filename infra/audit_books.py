@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare what the log says with what the outside world wrote into its own books."""
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.record import RecordedEvent
+from services.intake.application.cases import happening
+from services.intake.application.facts import data_of
+from services.intake.domain.custody import UNKNOWN, MemoryShelf, apply
+from services.intake.domain.dossier import Dossier, evolve
 from services.payment.application.queries import ledger
 
 RETURNED: Final = 10
 _PAGE: Final = 5000
-_SAID: Final = {
-    "dossier.accepted": 2, "dossier.imported": 4, "dossier.completed": 9, "dossier.reported": None,
-}  # fmt: skip
-"""Which status the one-stop system holds after an event; a report names its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,7 @@ def compare(log: EventLog, books: dict[str, Any]) -> list[Line]:
         *_money(log, events, books),
         *_words(events, books),
         *_dossiers(events, books),
-        *(
-            line
-            for serial, state in books["machines"].items()
-            for line in _machine(events, serial, state)
-        ),
+        *_machines(events, books),
     ]
 
 
@@ -99,51 +96,107 @@ def _money(log: EventLog, events: list[RecordedEvent], books: dict[str, Any]) ->
             for serial, box in boxes.items()
         ),
         Line("money nobody placed", balances.get("unplaced", 0), 0),
-        Line("settlements per payment ≤ 1", _most(events, "payment.settled"), 1),
+        Line("settlements that nobody asked for", _unasked(events), 0),
+        *_strange(events, books["bank"]["strange_calls"]),
+    ]
+
+
+def _unasked(events: list[RecordedEvent]) -> int:
+    """Return how many settlements there are above the fees asked for, over all payments."""
+    balance = Counter[str]()
+    for event in events:
+        balance[event.stream] += {
+            "payment.requested": -1, "payment.duty_requested": -1, "payment.settled": 1,
+        }.get(event.type, 0)  # fmt: skip
+    return sum((+balance).values())
+
+
+def _strange(events: list[RecordedEvent], calls: list[dict[str, Any]]) -> list[Line]:
+    """Compare what the bank was answered when it called as it should not."""
+    answers = Counter((call["fault"], call["status"]) for call in calls)
+    made = Counter(call["fault"] for call in calls)
+    conflicts = _of(events, "payment.bank_callback_conflict")
+    return [
+        Line("altered notifications refused", answers["alter", 401], made["alter"]),
+        Line("doubled notifications taken once", answers["duplicate", 200], made["duplicate"]),
+        Line("contradictions on the worklist", len(conflicts), made["conflict"]),
     ]
 
 
 def _words(events: list[RecordedEvent], books: dict[str, Any]) -> list[Line]:
-    sent = sorted(str(e.data["provider_message"]) for e in _of(events, "notification.accepted"))
-    theirs = sorted(message["id"] for message in books["smsc"]["messages"])
-    return [Line("messages the SMS centre took", sent, theirs)]
+    sent = {str(e.data["provider_message"]) for e in _of(events, "notification.accepted")}
+    theirs = {str(message["id"]) for message in books["smsc"]["messages"]}
+    unknown = len(_of(events, "notification.outcome_unknown"))
+    return [
+        Line("messages the SMS centre took", sorted(sent), sorted(sent & theirs)),
+        Line("messages that no unknown outcome explains", max(len(theirs - sent) - unknown, 0), 0),
+    ]
+
+
+def dossiers_of(events: Iterable[RecordedEvent]) -> dict[str, Dossier]:
+    """Return every dossier, folded, by its id."""
+    dossiers = defaultdict[str, Dossier](Dossier)
+    for event in events:
+        if event.stream.startswith("dossier-"):
+            name = str(event.subject)
+            dossiers[name] = evolve(dossiers[name], event.type, data_of(event))
+    return dossiers
 
 
 def _dossiers(events: list[RecordedEvent], books: dict[str, Any]) -> list[Line]:
-    status: dict[str, int] = {}
-    for event in events:
-        if event.type in _SAID:
-            status[str(event.data["code"])] = _SAID[event.type] or int(str(event.data["status"]))
+    folded = dossiers_of(events).values()
+    ours = {one.code: one.status for one in folded if one.code and not one.disputed}
+    disputed = {one.code for one in folded if one.disputed}
+    rows = books["one_stop"]["dossiers"]
+    theirs = {row["code"]: row["status"] for row in rows if row["code"] not in disputed}
     told = Counter(
         str(event.data["code"])
         for event in _of(events, "dossier.reported")
         if event.data["status"] == RETURNED
     )
-    theirs = {row["code"]: row["status"] for row in books["one_stop"]["dossiers"]}
     tens = Counter(row["code"] for row in books["one_stop"]["history"] if row["status"] == RETURNED)
+    corrected = Counter(event.stream for event in _of(events, "dossier.return_reversed"))
+    handed = Counter(event.stream for event in _of(events, "dossier.returned"))
     return [
-        Line("dossiers by status at the one-stop system", status, theirs),
+        Line("status of every dossier at the one-stop software", ours, theirs),
         Line("9 → 10 booked as often as told", dict(told), dict(tens)),
         Line("registered per dossier ≤ 1", _most(events, "dossier.registered"), 1),
-        Line("returned per dossier ≤ 1", _most(events, "dossier.returned"), 1),
+        Line("returned per dossier ≤ 1", max((handed - corrected).values(), default=1), 1),
     ]
 
 
-def _machine(events: list[RecordedEvent], serial: str, state: dict[str, Any]) -> list[Line]:
+def shelf_of(events: Iterable[RecordedEvent]) -> MemoryShelf:
+    """Return where every pouch, paper and result is."""
+    shelf = MemoryShelf()
+    for event in events:
+        apply(shelf, happening(event))
+    return shelf
+
+
+def _machines(events: list[RecordedEvent], books: dict[str, Any]) -> list[Line]:
+    shelf = shelf_of(events)
+    unknown = [item for item in shelf.items.values() if item.place == UNKNOWN and not item.case]
+    lines = [Line("things that nobody knows of and nobody looks for", len(unknown), 0)]
+    for serial, state in books["machines"].items():
+        journal = [event for event in events if event.stream.startswith(f"kiosk-{serial}-")]
+        lines += _machine(len(journal), shelf, serial, state)
+    return lines
+
+
+def _machine(journal: int, shelf: MemoryShelf, serial: str, state: dict[str, Any]) -> list[Line]:
     mechanics = state["mechanics"]
-    journal = [event for event in events if event.stream.startswith(f"kiosk-{serial}-")]
-    pouches = sorted(str(e.data["pouch"]) for e in _of(journal, "kiosk.dossier_deposited"))
-    inside = Counter[object]()
-    for event in journal:
-        inside[event.data.get("cell")] += {
-            "kiosk.result_loaded": 1, "kiosk.result_released": -1,
-        }.get(event.type, 0)  # fmt: skip
+    in_bins, in_cells = list[str](), list[str]()
+    for item in shelf.items.values():
+        if item.place.startswith(f"bin:{serial}/"):
+            in_bins.append(item.barcode)
+        elif item.place.startswith(f"cell:{serial}/"):
+            in_cells.append(item.place.rpartition("/")[2])
     return [
-        Line(f"journal records of {serial}", len(journal), state["seq"]),
-        Line(f"pouches in the bin of {serial}", pouches, sorted(mechanics["pouches"])),
+        Line(f"journal records of {serial}", journal, state["seq"]),
+        Line(f"pouches in the bin of {serial}", sorted(in_bins), sorted(mechanics["pouches"])),
         Line(
             f"cells of {serial} with a result",
-            sorted(map(str, +inside)),
+            sorted(in_cells),
             sorted(mechanics["cells"]),
         ),
     ]

@@ -23,13 +23,13 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Final, TypeVar
 
-from infra.demo import DOSSIERS, citizens, notes_for
 from infra.hands import Citizen, GaveUpError, Hands
 from infra.local import prepare, settings, stack
 from infra.local.keeper import kept
 from infra.local.servers import Servers, data_folder
 from infra.local.settings import LOG_ID, MACHINE, Stack
 from infra.local.system import end_on_sigterm, wait_until
+from infra.people import DOSSIERS, citizens, notes_for
 
 T = TypeVar("T")
 REPORT: Final = Path("build/crash.json")

@@ -6,9 +6,10 @@ is answered, with the same idempotency key where it is a command.
 """
 
 import re
+import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -20,6 +21,9 @@ T = TypeVar("T")
 PATIENCE_S: Final = 60.0
 _CODE: Final = re.compile(r"Ma nhan:?\s*(\d{6})")
 _PAUSE_S: Final = 0.05
+_PAUSE_MAX_S: Final = 0.5
+_FRESH_S: Final = 0.3
+OFFICIAL: Final = "cb001"
 
 
 class GaveUpError(Exception):
@@ -36,18 +40,49 @@ class Citizen:
     copies: int
     pouch: str
     pays: str
+    pages: int = 1
+    exemption: str | None = None
+
+
+class Books:
+    """The outside world's books, read by many people but fetched at most a few times a second."""
+
+    def __init__(self, stack: Stack) -> None:
+        """Know the addresses."""
+        self._stack = stack
+        self._lock = threading.Lock()
+        self._read: dict[str, tuple[float, dict[str, Any]]] = {}
+
+    def look(self, name: str) -> dict[str, Any]:
+        """Return the book of a sandbox, not older than ``_FRESH_S``. Raises RequestException."""
+        with self._lock:
+            at, book = self._read.get(name, (-_FRESH_S, {}))
+            if time.monotonic() - at >= _FRESH_S:
+                answer = requests.get(f"{self._stack.http(name)}/control/book", timeout=10)
+                answer.raise_for_status()
+                book = answer.json()
+                self._read[name] = (time.monotonic(), book)
+            return book
 
 
 class Hands:
     """What people do, over HTTP only."""
 
     def __init__(
-        self, stack: Stack, patience_s: float = PATIENCE_S, *, machine: str = MACHINE
+        self,
+        stack: Stack,
+        patience_s: float = PATIENCE_S,
+        *,
+        machine: str = MACHINE,
+        official: str = OFFICIAL,
+        books: Books | None = None,
     ) -> None:
-        """Know the addresses of the installation, the machine, and how long people wait."""
+        """Know the addresses, the machine, who works at the desk, and how long people wait."""
         self._stack = stack
         self._machine = machine
+        self._official = official
         self._patience_s = patience_s
+        self._books = books or Books(stack)
         self._http = requests.Session()
 
     def deposit(self, citizen: Citizen) -> str:
@@ -59,6 +94,8 @@ class Hands:
             "name": citizen.name,
             "phone": citizen.phone,
             "pouch": citizen.pouch,
+            "pages": citizen.pages,
+            "exemption": citizen.exemption,
         }
         self._until(
             f"{citizen.procedure} on the machine's screen",
@@ -139,10 +176,9 @@ class Hands:
 
     def await_code(self, phone: str) -> str:
         """Wait for the text message with the collection code, on the citizen's own phone."""
-        url = f"{self._stack.http('smsc-http')}/control/book"
 
         def told() -> str | None:
-            for message in self._call("GET", url)["messages"]:
+            for message in self._books.look("smsc-http")["messages"]:
                 found = _CODE.search(message["text"])
                 if message["destination"].endswith(phone[1:]) and found:
                     return found.group(1)
@@ -156,10 +192,9 @@ class Hands:
 
     def await_reported(self, code: str) -> None:
         """Wait until the one-stop system's own book says 10."""
-        url = f"{self._stack.http('one-stop')}/control/book"
 
         def reported() -> bool:
-            rows = self._call("GET", url)["dossiers"]
+            rows = self._books.look("one-stop")["dossiers"]
             return any(row["code"] == code and row["status"] == 10 for row in rows)  # noqa: PLR2004
 
         self._until(f"9 → 10 of {code}", reported)
@@ -191,14 +226,16 @@ class Hands:
         return self._edge("GET", f"/dossiers/{dossier}")
 
     def _edge(
-        self, method: str, path: str, body: dict[str, object] | None = None
+        self, method: str, path: str, body: Mapping[str, object] | None = None
     ) -> dict[str, Any]:
         return self._call(method, f"{self._stack.http(f'edge-{self._machine}')}{path}", body)
 
     def _login(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._stack.official_token}"}
+        return {"Authorization": f"Bearer {self._stack.tokens[self._official]}"}
 
-    def _call(self, method: str, url: str, body: dict[str, object] | None = None) -> dict[str, Any]:
+    def _call(
+        self, method: str, url: str, body: Mapping[str, object] | None = None
+    ) -> dict[str, Any]:
         """Call until something answers; what it refuses is an error at once."""
 
         def answered() -> dict[str, Any] | None:
@@ -218,7 +255,7 @@ class Hands:
         return self._until(f"{method} {url}", answered)
 
     def _until(self, what: str, look: Callable[[], T | None]) -> T:
-        deadline = time.monotonic() + self._patience_s
+        deadline, pause = time.monotonic() + self._patience_s, _PAUSE_S
         while True:
             try:
                 found = look()
@@ -228,4 +265,5 @@ class Hands:
                 return found
             if time.monotonic() > deadline:
                 raise GaveUpError(f"waited {self._patience_s:.0f} s for {what}")
-            time.sleep(_PAUSE_S)
+            time.sleep(pause)
+            pause = min(pause * 1.5, _PAUSE_MAX_S)

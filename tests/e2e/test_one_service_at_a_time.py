@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from infra.demo import citizens
 from infra.hands import Hands
 from infra.local import prepare, settings, stack
 from infra.local.servers import Servers, data_folder
 from infra.local.settings import LOG_ID, Stack
+from infra.people import citizens
 from services.common.clock import SystemClock
 from services.common.eventlog.migrate import READ_MODELS, migrate
 from services.common.eventlog.postgres import PostgresLog
