@@ -30,6 +30,7 @@ OFFICIALS: Final = {
 """Who works there, and for which office."""
 BANK_BIN: Final = "970418"
 BANK_ACCOUNT: Final = "1234567890"
+ONE_STOP_CLIENT: Final = "motcua247"
 SMPP_USER: Final = "motcua"
 SMS_SENDER: Final = "MOTCUAVT"
 VHOST: Final = "motcua"

@@ -55,6 +55,10 @@ def _intake(stack: Stack) -> dict[str, str]:
     return {
         "MOTCUA_ONE_STOP_URL": stack.http("one-stop"),
         "MOTCUA_ONE_STOP_SESSION_FILE": str(stack.secret("one_stop_session")),
+        "MOTCUA_ONE_STOP_2026_OFFICES": "CT",
+        "MOTCUA_ONE_STOP_2026_URL": stack.http("one-stop"),
+        "MOTCUA_ONE_STOP_2026_CLIENT": settings.ONE_STOP_CLIENT,
+        "MOTCUA_ONE_STOP_2026_SECRET_FILE": str(stack.secret("one_stop_session")),
         "MOTCUA_OFFICIALS_FILE": str(stack.secret("officials.json")),
         "MOTCUA_PULL_INTERVAL_S": "0.5",
     }

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A one-stop system of its own: takes dossiers, lets its officials finish them, keeps its book.
 
+It has two doors to one book, ``/api`` as of 2020 and ``/lgsp/…`` as of 2026, and misbehaves as
+``POST /control/faults`` orders.
+
 ``python -m infra.sandbox.one_stop --port N --book FILE --session-file FILE``
 """
 
@@ -14,44 +17,60 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.sandbox.book import Book
-from infra.sandbox.http import Body, serve
+from infra.sandbox.http import Body, Route, serve
+from infra.sandbox.one_stop_2026 import Lgsp
+from infra.sandbox.one_stop_faults import Faults
 from services.common.clock import VIETNAM
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS dossier (
     code TEXT PRIMARY KEY, procedure TEXT NOT NULL, accepted TEXT NOT NULL, due TEXT NOT NULL,
-    status INTEGER NOT NULL, result_number TEXT, machine TEXT, owner TEXT, phone TEXT);
+    status INTEGER NOT NULL, result_number TEXT, machine TEXT, owner TEXT, phone TEXT,
+    subject TEXT);
 CREATE TABLE IF NOT EXISTS history (
     id INTEGER PRIMARY KEY, code TEXT NOT NULL, status INTEGER NOT NULL, at TEXT NOT NULL,
     received TEXT NOT NULL, reference TEXT NOT NULL);
 """
 _STAMP: Final = re.compile(r"\d{14}", re.ASCII)
 _CODE: Final = re.compile(r"[GH]\d\d(\.\d{1,3}){0,3}-\d{6}(\d{2})?-\d{4,7}", re.ASCII)
+_TELLING: Final = ("DongBoHoSoMC", "CapNhatTienDoHoSoMC")
+_SUBJECTS: Final = {"1": "citizen", "2": "enterprise or household_business"}
+"""LoaiDoiTuong as of 2020; 2026 counts from 0 and has three."""
 _UNKNOWN_SESSION, _BAD_DATA, _NOT_FOUND, _NOT_ALLOWED = 101, 500, 404, 409
 
 
 class OneStop:
     """The system's rules; every call may be repeated."""
 
-    def __init__(self, book: Book, session: str) -> None:
-        """Bind book and session secret."""
+    def __init__(self, book: Book, session: str, faults: Faults) -> None:
+        """Bind book, session secret and the faults that are ordered."""
         self._book = book
         self._session = session
+        self._faults = faults
 
     def api(self, body: Body) -> tuple[int, object]:
         """Answer ``POST /api`` in the shape of 2020: always 200, the outcome in error_code."""
         given = str(body.get("session", "")).encode()
         if not hmac.compare_digest(given, self._session.encode()):
             return 200, {"error_code": _UNKNOWN_SESSION, "message": "session"}
+        data = body.get("data")
+        rows = data if isinstance(data, list) else []
+        told = [_with_subject(row) for row in rows if isinstance(row, dict)]
+        return 200, self.serve(str(body.get("service")), {**body, "data": told})
+
+    def serve(self, service: str, body: Body) -> dict[str, object]:
+        """Carry out what either door was asked."""
         services = {
             "DongBoHoSoMC": self._upsert,
             "CapNhatTienDoHoSoMC": self._progress,
             "LayHoSoTraQuaMay": self._to_return,
         }
-        service = services.get(str(body.get("service")))
-        if service is None:
-            return 200, {"error_code": _BAD_DATA, "message": "service"}
-        return 200, service(body)
+        do = services.get(service)
+        if do is None:
+            return {"error_code": _BAD_DATA, "message": "service"}
+        if service in _TELLING and self._faults.take("refuse"):
+            return {"error_code": _BAD_DATA, "message": "ordered"}
+        return do(body)
 
     def register(self, body: Body) -> tuple[int, object]:
         """Its officials take a dossier at their counter: status 4."""
@@ -101,13 +120,15 @@ class OneStop:
         code, procedure = str(row.get("MaHoSo", "")), str(row.get("MaTTHC", ""))
         status = str(row.get("TrangThaiHoSo", ""))
         known_status = status in {"2", "4"}
-        if not (_CODE.fullmatch(code) and procedure and known_status and all(map(_time, stamps))):
+        subject = row.get("subject")
+        named = _CODE.fullmatch(code) and procedure and subject
+        if not (named and known_status and all(map(_time, stamps))):
             return {"error_code": _BAD_DATA, "message": "data"}
         with self._book.writing() as rows:
             known = rows.execute(
-                "INSERT INTO dossier (code, procedure, accepted, due, status)"
-                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (code) DO NOTHING",
-                (code, procedure, *stamps, int(status)),
+                "INSERT INTO dossier (code, procedure, accepted, due, status, subject)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (code) DO NOTHING",
+                (code, procedure, *stamps, int(status), subject),
             )
             if known.rowcount:
                 return _ok(_note(rows, code, int(status), stamps[0]))
@@ -139,7 +160,7 @@ class OneStop:
             " owner AS ChuHoSo, phone AS SoDienThoai FROM dossier"
             " WHERE status = 9 AND machine IS NOT NULL ORDER BY code"
         )
-        return {"error_code": 0, "result": rows}
+        return {"error_code": 0, "result": rows * (1 + self._faults.take("duplicate_orders"))}
 
 
 def main(words: list[str]) -> int:
@@ -150,9 +171,14 @@ def main(words: list[str]) -> int:
     parser.add_argument("--session-file", type=Path, required=True)
     flags = parser.parse_args(words)
     book = Book(flags.book, _SCHEMA)
-    system = OneStop(book, flags.session_file.read_text().strip())
-    routes = {
-        ("POST", "/api"): system.api,
+    faults, secret = Faults(), flags.session_file.read_text().strip()
+    system = OneStop(book, secret, faults)
+    second = Lgsp(system.serve, secret)
+    doors: dict[tuple[str, str], Route] = {("POST", "/api"): system.api, **second.routes()}
+    routes: dict[tuple[str, str], Route] = {
+        **{door: faults.around(route) for door, route in doors.items()},
+        ("POST", "/control/faults"): faults.order,
+        ("POST", "/control/expire-tokens"): second.expire,
         ("POST", "/control/finish"): system.finish,
         ("POST", "/control/register"): system.register,
         ("GET", "/control/book"): system.book,
@@ -165,6 +191,10 @@ def _only(body: Body) -> dict[str, Any]:
     data = body.get("data")
     row = data[0] if isinstance(data, list) and len(data) == 1 else {}
     return row if isinstance(row, dict) else {}
+
+
+def _with_subject(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "subject": _SUBJECTS.get(str(row.get("LoaiDoiTuong")))}
 
 
 def _time(stamp: str) -> bool:

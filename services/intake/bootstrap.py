@@ -7,7 +7,9 @@ from typing import Final
 from services.common.messaging.reaction import Reactor
 from services.common.runtime import Runtime
 from services.intake.adapters.calendar import LogCalendar
-from services.intake.adapters.one_stop import OneStop
+from services.intake.adapters.one_stop import Systems
+from services.intake.adapters.one_stop_2020 import OneStop2020
+from services.intake.adapters.one_stop_2026 import OneStop2026
 from services.intake.application.commands import Commands
 from services.intake.application.pull import PullReturns
 from services.intake.application.push import one_stop_handlers
@@ -25,13 +27,13 @@ class Intake:
     runtime: Runtime
     reactors: tuple[Reactor, ...]
     commands: Commands
-    pull: PullReturns
+    pulls: tuple[PullReturns, ...]
 
 
 def bootstrap(config: Config) -> Intake:
     """Wire the service; nothing is opened yet."""
     runtime = Runtime(config.core)
-    one_stop = OneStop(config.one_stop_url, config.one_stop_session, AGENCY)
+    systems = one_stop_systems(config)
     calendar_of = LogCalendar(runtime.log)
     commands = Commands(runtime.recorder, runtime.clock, calendar_of)
     return Intake(
@@ -41,9 +43,23 @@ def bootstrap(config: Config) -> Intake:
             Reactor(name="intake.reactions", handlers=event_handlers(runtime.log, calendar_of)),
             Reactor(
                 name="intake.one_stop",
-                handlers=one_stop_handlers(runtime.log, lambda _office: one_stop, calendar_of),
+                handlers=one_stop_handlers(runtime.log, systems.of, calendar_of),
             ),
         ),
         commands=commands,
-        pull=PullReturns(runtime.log, one_stop, commands),
+        pulls=tuple(PullReturns(runtime.log, system, commands) for system in systems.all()),
     )
+
+
+def one_stop_systems(config: Config) -> Systems:
+    """Return the one-stop system of every office, of one generation or the other."""
+    usual = OneStop2020(config.one_stop_url, config.one_stop_session, AGENCY)
+    if not config.second_offices:
+        return Systems(usual=usual, others={})
+    second = OneStop2026(
+        config.second_url,
+        client=config.second_client,
+        secret=config.second_secret,
+        agency=AGENCY,
+    )
+    return Systems(usual=usual, others=dict.fromkeys(config.second_offices, second))

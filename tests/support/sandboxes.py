@@ -62,6 +62,11 @@ class OneStopProcess:
         answer = requests.post(f"{self.url}/control/register", json=told, timeout=10)
         return answer.status_code
 
+    def control(self, what: str, **told: object) -> int:
+        """Order something; returns the HTTP status."""
+        answer = requests.post(f"{self.url}/control/{what}", json=told, timeout=10)
+        return answer.status_code
+
     def book(self) -> dict:
         """Return everything it knows."""
         return dict(requests.get(f"{self.url}/control/book", timeout=10).json())

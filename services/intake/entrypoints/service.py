@@ -9,6 +9,7 @@ from services.common.errors import Unavailable
 from services.common.messaging.projector import Projector
 from services.common.messaging.reactor_runner import Arrival, Outcome
 from services.common.telemetry.logs import get_logger
+from services.intake.application.pull import PullReturns
 from services.intake.bootstrap import Intake
 from services.intake.projections.dossier import DossierProjection
 
@@ -44,13 +45,17 @@ def serve(intake: Intake) -> int:
         database_url=intake.config.core.database_url,
     )
 
-    def pull(stopping: Callable[[], bool]) -> None:
-        while not stopping():
-            try:
-                intake.pull.once()
-            except Unavailable as error:
-                _LOG.warning("pull_paused", dependency=error.dependency)
-            runtime.clock.sleep(intake.config.pull_interval_s)
+    def puller(pull: PullReturns) -> Callable[[Callable[[], bool]], None]:
+        # Each system has its own: one that is down or slow holds up no other.
+        def run(stopping: Callable[[], bool]) -> None:
+            while not stopping():
+                try:
+                    pull.once()
+                except Unavailable as error:
+                    _LOG.warning("pull_paused", dependency=error.dependency)
+                runtime.clock.sleep(intake.config.pull_interval_s)
 
-    background = (projector.run, pull)
+        return run
+
+    background = (projector.run, *map(puller, intake.pulls))
     return run_service(IntakeService, runtime, reactors=intake.reactors, background=background)
