@@ -183,6 +183,7 @@ def edge_config(stack: Stack, serial: str) -> Path:
         "control_port": ports[f"edge-{serial}"],
         "sync_first_s": 0.1,
         "sync_last_s": 2.0,
+        "catalogue_s": 2.0,
     }
     path = stack.folder / f"edge-{serial}.json"
     path.write_text(json.dumps(values, indent=1), encoding="utf-8")

@@ -23,6 +23,8 @@ class SmallCentre(ThreadingHTTPServer):
         self.orders: list[dict] = []
         self.faults: list[str | tuple[int, dict, dict]] = []
         self.uploads = 0
+        self.catalogues = 0
+        self.waits: list[int] = []
 
     @property
     def url(self) -> str:
@@ -96,8 +98,10 @@ class Answering(BaseHTTPRequestHandler):
                 return self.server.take(body)
             case "/kiosk/v1/catalogue":
                 assert asked == {"serial": SERIAL, "epoch": str(EPOCH)}
+                self.server.catalogues += 1
                 return 200, {"procedures": [{**PROCEDURE, "version": 9}]}
             case _:
+                self.server.waits.append(int(asked["wait"]))
                 return 200, {"orders": self.server.orders[int(asked["after"]) :]}
 
     def _send(self, status: int, answer: dict, headers: dict) -> None:

@@ -92,8 +92,9 @@ def _lanes(config: Config, machine: Machine, stop: threading.Event) -> list[thre
     key = Ed25519PrivateKey.from_private_bytes(seed)
     uploader = Uploader(machine.store, centre(config.base_url), key)
     receiver = Receiver(
-        machine, centre(config.downlink_url), centre(config.base_url), wait_s=config.poll_wait_s
-    )
+        machine, centre(config.downlink_url), centre(config.base_url), wait_s=config.poll_wait_s,
+        catalogue_s=config.catalogue_s,
+    )  # fmt: skip
     return [
         threading.Thread(
             target=run_lane,

@@ -30,6 +30,7 @@ class Config:
         sync_first_s: first bound of the back-off, seconds.
         sync_last_s: last bound of the back-off, seconds.
         poll_wait_s: how long a poll for orders may hang, seconds.
+        catalogue_s: how old the catalogue may get before it is asked for again, seconds.
     """
 
     serial: str
@@ -47,6 +48,7 @@ class Config:
     sync_first_s: float = 1.0
     sync_last_s: float = 300.0
     poll_wait_s: int = 25
+    catalogue_s: float = 60.0
 
 
 def read_config(path: Path) -> Config:

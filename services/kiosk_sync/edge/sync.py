@@ -6,6 +6,7 @@ sent until it is confirmed, whatever the centre answers; two histories stop the 
 leave the machine its local duties (ADR-0005).
 """
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ _TOO_LARGE: Final = 413
 _LOCKED: Final = 423
 _LATER: Final = frozenset({408, 413, 425, 429})
 _SERVER_ERROR: Final = 500
-_CATALOGUE_S: Final = 60
+_CATALOGUE_S: Final = 60.0
 _IDLE_S: Final = 0.2
 _LOG = structlog.get_logger()
 
@@ -131,12 +132,29 @@ class Uploader:
 class Receiver:
     """Brings orders and the catalogue to the machine."""
 
-    def __init__(self, machine: Machine, orders: Centre, catalogue: Centre, *, wait_s: int) -> None:
-        """Bind the machine and its two connections; ``wait_s`` is how long a poll may hang."""
+    def __init__(
+        self,
+        machine: Machine,
+        orders: Centre,
+        catalogue: Centre,
+        *,
+        wait_s: int,
+        catalogue_s: float = _CATALOGUE_S,
+    ) -> None:
+        """Bind the machine and its two connections.
+
+        Args:
+            machine: who receives.
+            orders: connection for orders.
+            catalogue: connection for the catalogue.
+            wait_s: how long a poll for orders may hang.
+            catalogue_s: how old the catalogue may get.
+        """
         self._machine = machine
         self._orders = orders
         self._catalogue = catalogue
         self._wait_s = wait_s
+        self._catalogue_s = catalogue_s
         self._catalogue_at: float | None = None
 
     def step(self) -> Step:
@@ -146,7 +164,7 @@ class Receiver:
             Unavailable: no answer.
         """
         self._refresh()
-        answer = self._orders.orders(self._machine.store.lane(DOWN), self._wait_s)
+        answer = self._orders.orders(self._machine.store.lane(DOWN), self._poll_s())
         documents = answer.body.get("orders")
         if answer.status != _OK or not isinstance(documents, list):
             return LOCKED if answer.status == _LOCKED else Step("wait", answer.retry_after_s)
@@ -160,9 +178,16 @@ class Receiver:
         self._machine.store.forget(ALARM_DOWN)
         return SENT if documents else IDLE
 
+    def _poll_s(self) -> int:
+        """Return how long this poll may hang: a long one would hold up the catalogue."""
+        now = self._machine.clock.monotonic_s()
+        asked_at = now if self._catalogue_at is None else self._catalogue_at
+        due_s = math.ceil(asked_at + self._catalogue_s - now)
+        return min(self._wait_s, max(1, due_s))
+
     def _refresh(self) -> None:
         now = self._machine.clock.monotonic_s()
-        if self._catalogue_at is not None and now < self._catalogue_at + _CATALOGUE_S:
+        if self._catalogue_at is not None and now < self._catalogue_at + self._catalogue_s:
             return
         answer = self._catalogue.catalogue()
         procedures = answer.body.get("procedures")

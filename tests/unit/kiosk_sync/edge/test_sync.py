@@ -187,6 +187,19 @@ def test_orders_and_catalogue_come_down(tmp_path: Path, centre: SmallCentre) -> 
     assert versions == [1, 9]
 
 
+def test_the_catalogue_is_asked_for_as_often_as_configured(
+    tmp_path: Path, centre: SmallCentre
+) -> None:
+    """A catalogue that is new enough is left alone, and no poll hangs until it is too old."""
+    hands, down = machine_in(tmp_path), Centre(centre.url, SERIAL, EPOCH)
+    for catalogue_s, asked, waits in ((0.0, 3, [1, 1, 1]), (60.0, 1, [25, 25, 25])):
+        centre.catalogues, centre.waits = 0, []
+        receiver = Receiver(hands.machine, down, down, wait_s=25, catalogue_s=catalogue_s)
+        for _ in range(3):
+            receiver.step()
+        assert (centre.catalogues, centre.waits) == (asked, waits)
+
+
 def test_a_forged_order_stops_those_behind_it(tmp_path: Path, centre: SmallCentre) -> None:
     """An order not signed by the centre is not applied and raises an alarm."""
     hands = machine_in(tmp_path)
