@@ -29,10 +29,10 @@ class Config:
     http_port: int
     one_stop_url: str
     one_stop_session: str
-    second_offices: tuple[str, ...]
-    second_url: str
-    second_client: str
-    second_secret: str
+    second_offices: tuple[str, ...] = ()
+    second_url: str = ""
+    second_client: str = ""
+    second_secret: str = ""
     officials_file: str
     pull_interval_s: float
 
