@@ -54,16 +54,20 @@ def timeline(log: EventLog, identifier: str, *, office: str) -> list[dict[str, J
 
 
 def work_queue(
-    pool: ConnectionPool, *, office: str, status: int | None, limit: int
+    pool: ConnectionPool, *, office: str, status: int | None, disputed: bool, limit: int
 ) -> list[dict[str, Json]]:
-    """Return the office's dossiers from the read model, oldest first; raises Unavailable."""
+    """Return the office's dossiers from the read model, oldest first; raises Unavailable.
+
+    ``disputed`` asks only for those with a report that the one-stop system refused.
+    """
     try:
         with pool.connection() as connection:
             rows = connection.execute(
                 "SELECT dossier, status, code, procedure, machine, registered_at"
                 " FROM intake.dossier WHERE office = %s AND (%s::int IS NULL OR status = %s)"
+                " AND (disputed > 0 OR NOT %s)"
                 " ORDER BY registered_at, dossier LIMIT %s",
-                (office, status, status, min(limit, PAGE_MAX)),
+                (office, status, status, disputed, min(limit, PAGE_MAX)),
             ).fetchall()
     except (psycopg.Error, PoolTimeout) as error:
         raise Unavailable("postgresql", str(error)) from error

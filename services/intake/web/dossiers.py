@@ -25,6 +25,7 @@ class QueueQuerySchema(Schema):
     """Which part of the work queue."""
 
     status = fields.Integer(load_default=None, validate=validate.Range(1, 10))
+    disputed = fields.Boolean(load_default=False)
     limit = fields.Integer(load_default=50, validate=validate.Range(1, queries.PAGE_MAX))
 
 
@@ -97,7 +98,7 @@ def routes(intake: Intake) -> StrictBlueprint:
             """Return dossiers of the work queue, oldest first."""
             rows = queries.work_queue(
                 runtime.read_models, office=official().office, status=asked["status"],
-                limit=asked["limit"],
+                disputed=asked["disputed"], limit=asked["limit"],
             )  # fmt: skip
             return {"dossiers": rows}
 
