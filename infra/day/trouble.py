@@ -3,8 +3,10 @@
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Final, Self
 
@@ -13,6 +15,7 @@ import requests
 from infra.local import stack
 from infra.local.servers import Servers
 from infra.local.settings import Stack
+from services.common.clock import VIETNAM
 
 _LINE_CUT_S: Final = 6.0
 _DOWN_S: Final = 4.0
@@ -49,10 +52,19 @@ def troubles(local: Stack, servers: Servers) -> list[Trouble]:
             partial(_down, local, "sandbox-one-stop"),
         ),
         Trouble(0.3, f"line of machine VT01 cut for {_LINE_CUT_S:.0f} s", partial(_cut, local)),
+        Trouble(
+            0.4,
+            f"Châu Thành offers one procedure more from today on: {NEW_AT_CT}",
+            partial(_offer, local),
+        ),
         Trouble(0.5, "RabbitMQ killed and started again", partial(_broker, servers)),
         Trouble(0.65, "service payment killed (SIGKILL)", partial(_kill, local, "payment")),
         Trouble(0.8, f"SMS centre down for {_DOWN_S:.0f} s", partial(_down, local, "sandbox-smsc")),
     ]
+
+
+NEW_AT_CT: Final = "1.001266"
+"""Offered at Châu Thành from the middle of the day on."""
 
 
 class Watch:
@@ -103,6 +115,16 @@ def _cut(local: Stack) -> None:
         f"{local.http('line-VT01')}/control/cut", json=body, timeout=10
     ).raise_for_status()
     time.sleep(_LINE_CUT_S)
+
+
+def _offer(local: Stack) -> None:
+    url = f"{local.http('intake-web-http')}/catalogue/v1/offices/CT/offers"
+    today = datetime.now(VIETNAM).date().isoformat()
+    body = {"procedure": NEW_AT_CT, "accept": True, "give_back": True, "valid_from": today}
+    headers = {
+        "Authorization": f"Bearer {local.tokens['bt001']}", "Idempotency-Key": str(uuid.uuid4()),
+    }  # fmt: skip
+    requests.post(url, json=body, headers=headers, timeout=20).raise_for_status()
 
 
 def _broker(servers: Servers) -> None:

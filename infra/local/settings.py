@@ -26,8 +26,11 @@ OFFICIALS: Final = {
     "cb002": ("Công chức một cửa Châu Thành", "CT"),
     "tc001": ("Kế toán", "VT"),
     "tc002": ("Kế toán trưởng", "VT"),
+    "bt001": ("Biên tập danh mục", "VT"),
 }
 """Who works there, and for which office."""
+EDITORS: Final = ("bt001",)
+"""Who may change the catalogue."""
 BANK_BIN: Final = "970418"
 BANK_ACCOUNT: Final = "1234567890"
 ONE_STOP_CLIENT: Final = "motcua247"
@@ -120,7 +123,8 @@ def _write_secrets(stack: Stack) -> None:
     sign, box = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
     officials = {
         hashlib.sha256(stack.tokens[who].encode()).hexdigest():
-            {"id": who, "name": name, "office": office}
+            {"id": who, "name": name, "office": office,
+             "roles": ["editor"] if who in EDITORS else []}
         for who, (name, office) in OFFICIALS.items()
     }  # fmt: skip
     texts = {

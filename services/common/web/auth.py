@@ -12,11 +12,12 @@ from typing import ParamSpec, TypeVar
 
 from flask import current_app, g, request
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Unauthorized
+from werkzeug.exceptions import Forbidden, Unauthorized
 
 P = ParamSpec("P")
 R = TypeVar("R")
 SECURITY_SCHEME = "official"
+EDITOR = "editor"
 _KEY = "motcua_officials"
 
 
@@ -26,12 +27,20 @@ class Official:
 
     id: str
     office: str
+    roles: frozenset[str] = frozenset()
 
 
 def read_officials(path: str) -> Mapping[str, Official]:
-    """Read {token's SHA-256: {"id", "name", "office"}}; raises ValueError when it is not that."""
+    """Read {token's SHA-256: {"id", "name", "office", "roles"}}; ``roles`` may be left out.
+
+    Raises:
+        ValueError: when it is not that.
+    """
     raw = json.loads(Path(path).read_text(encoding="utf-8"))
-    return {digest: Official(entry["id"], entry["office"]) for digest, entry in raw.items()}
+    return {
+        digest: Official(entry["id"], entry["office"], frozenset(entry.get("roles", ())))
+        for digest, entry in raw.items()
+    }
 
 
 def officials_only(view: Callable[P, R]) -> Callable[P, R]:
@@ -45,6 +54,18 @@ def officials_only(view: Callable[P, R]) -> Callable[P, R]:
     documented = vars(guarded).setdefault("_apidoc", {}).setdefault("manual_doc", {})
     documented["security"] = [{SECURITY_SCHEME: []}]
     return guarded
+
+
+def editors_only(view: Callable[P, R]) -> Callable[P, R]:
+    """Let only officials through who may change the catalogue; others get 401 or 403."""
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        if EDITOR not in official().roles:
+            raise Forbidden("only editors of the catalogue may do this")
+        return view(*args, **kwargs)
+
+    return officials_only(guarded)
 
 
 def official() -> Official:

@@ -12,6 +12,7 @@ from services.common.web.server import Site
 from services.common.web.server import serve as serve_site
 from services.intake.bootstrap import Intake, bootstrap
 from services.intake.config import Config, read_config
+from services.intake.web.catalogue import catalogue_routes
 from services.intake.web.dossiers import routes
 
 
@@ -20,6 +21,7 @@ def make_app(intake: Intake) -> Flask:
     app, api = create_app("services.intake.web", "Một Cửa 24/7 intake")
     app.config.update(let_in(read_officials(intake.config.officials_file)))
     api.register_blueprint(routes(intake))
+    api.register_blueprint(catalogue_routes(intake))
     return app
 
 

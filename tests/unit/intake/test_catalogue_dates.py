@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changes of the catalogue take effect from their day; open dossiers keep what they were given."""
+
+import uuid
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from services.common.clock import VIETNAM
+from services.common.errors import Refused
+from services.common.eventlog.recording import Cause
+from services.intake.adapters.calendar import LogCalendar
+from services.intake.application.catalogue import Edit, change_catalogue, versions
+from services.intake.application.facts import office_of
+from services.kiosk_sync.application.queries import Catalogues
+from tests.support.province import Province
+
+CODE = "2.000635"
+
+
+@pytest.fixture
+def province() -> Province:
+    """A province with its seed, on Monday 16/11/2026."""
+    return Province()
+
+
+def today(province: Province) -> date:
+    """Return the day it is."""
+    return province.clock.at.astimezone(VIETNAM).date()
+
+
+def edit(province: Province, event: str, about: str, **data: Any) -> None:
+    """An editor changes something."""
+    change_catalogue(
+        province.office.recorder("motcua_intake"), province.clock,
+        Edit(event=event, about=about, data=data), source="http:bt001", key=str(uuid.uuid4()),
+        cause=Cause(correlation_id=str(uuid.uuid4()), actor="official:bt001"),
+    )  # fmt: skip
+
+
+def publish(province: Province, valid_from: date, **other: Any) -> None:
+    """Publish the next version of the procedure."""
+    newest = dict(versions(province.log, CODE)[-1])
+    del newest["version"], newest["code"]
+    edit(province, "procedure.published", CODE, **{**newest, "valid_from": valid_from, **other})
+
+
+def on_screen(province: Province, office: str = "VT") -> dict[str, Any]:
+    """Return what a machine of the office shows today, by code."""
+    rows = Catalogues(province.log).of_office(office, today(province))
+    return {str(row["code"]): row for row in rows}
+
+
+def test_a_fee_and_a_deadline_change_from_their_day(province: Province) -> None:
+    """Shown and asked from the day on; who handed in before pays and waits as it was."""
+    in_a_week = today(province) + timedelta(days=7)
+    fee = {**versions(province.log, CODE)[-1]["fees"][0], "amount_vnd": 10_000}  # type: ignore[index,call-overload,dict-item]
+    publish(province, in_a_week, fees=[fee], working_days=3)
+    before = province.deposit(pouch="before")
+    assert on_screen(province)[CODE]["version"] == 1
+    province.clock.sleep(7 * 86_400)
+    assert on_screen(province)[CODE]["version"] == 2
+    after = province.deposit(pouch="after", procedure_version=2, fee_vnd=10_000)
+    assert province.payment(before).due == 8_000
+    assert province.payment(after).due == 10_000
+    for dossier, paid in ((before, 8_000), (after, 10_000)):
+        province.pays(dossier, paid)
+        province.does(dossier, "accept")
+    assert province.dossier(before).due_at[:10] == "2026-11-23"
+    # 3 working days after Monday 23/11; Tuesday 24/11 is a day off.
+    assert province.dossier(after).due_at[:10] == "2026-11-27"
+
+
+def test_a_further_procedure_appears_at_one_office_only(province: Province) -> None:
+    """Châu Thành adds a procedure from tomorrow on; Vị Thanh's own list stays."""
+    tomorrow = today(province) + timedelta(days=1)
+    mine = set(on_screen(province))
+    assert "1.001266" not in on_screen(province, "CT")
+    edit(
+        province, "office.procedure_offered", "CT", procedure="1.001266", accept=True,
+        give_back=True, valid_from=tomorrow,
+    )  # fmt: skip
+    assert "1.001266" not in on_screen(province, "CT")
+    province.clock.sleep(86_400)
+    assert on_screen(province, "CT")["1.001266"]["accept"]
+    assert set(on_screen(province)) == mine
+    edit(
+        province, "office.procedure_offered", "CT", procedure="1.001266", accept=False,
+        give_back=True, valid_from=today(province),
+    )  # fmt: skip
+    row = on_screen(province, "CT")["1.001266"]
+    assert (row["accept"], row["return"]) == (False, True)
+
+
+def test_a_renamed_office_keeps_its_old_codes(province: Province) -> None:
+    """The name and agency code of the day of the acceptance stand in the code, for ever."""
+    first = province.deposit(pouch="a")
+    province.pays(first, 8_000)
+    province.does(first, "accept")
+    edit(
+        province, "office.renamed", "VT", agency_code="H31.07",
+        name_vi="Trung tâm phục vụ hành chính công phường Vị Thanh",
+        name_sms="UBND P. Vi Thanh", valid_from=today(province) + timedelta(days=1),
+        legal_basis="Nghị quyết 202/2025/QH15",
+    )  # fmt: skip
+    province.clock.sleep(86_400)
+    second = province.deposit(pouch="b")
+    province.pays(second, 8_000)
+    province.does(second, "accept")
+    assert province.dossier(first).code == "H30.12-261116-0001"
+    assert province.dossier(second).code == "H31.07-261117-0001"
+    old, new = today(province) - timedelta(days=1), today(province)
+    names = [str(office_of(province.log, "VT", day)["name_sms"]) for day in (old, new)]
+    assert names == ["UBND TP Vi Thanh", "UBND P. Vi Thanh"]
+
+
+def test_replay_gives_the_same(province: Province) -> None:
+    """Everything above is a fold over the log: readers that begin anew see what others saw."""
+    reader, calendar = Catalogues(province.log), LogCalendar(province.log)
+    days = [today(province) + timedelta(days=n) for n in range(10)]
+    publish(province, days[3], working_days=2)
+    edit(
+        province, "office.procedure_offered", "CT", procedure="1.001266", accept=True,
+        give_back=False, valid_from=days[5],
+    )  # fmt: skip
+    for office in ("VT", "CT"):
+        for day in days:
+            seen = reader.of_office(office, day)
+            assert Catalogues(province.log).of_office(office, day) == seen
+    assert LogCalendar(province.log)() == calendar()
+
+
+@pytest.mark.parametrize(
+    ("event", "about", "data", "code"),
+    [
+        ("office.renamed", "XX", {"agency_code": "H1", "name_vi": "x", "name_sms": "x",
+         "legal_basis": "x"}, "unknown_office"),
+        ("office.procedure_offered", "VT", {"procedure": "9.9", "accept": True,
+         "give_back": True}, "unknown_procedure"),
+    ],
+)  # fmt: skip
+def test_about_what_nobody_knows(
+    province: Province, event: str, about: str, data: dict[str, Any], code: str
+) -> None:
+    """An edit of an unknown office or procedure is refused."""
+    with pytest.raises(Refused, match=code):
+        edit(province, event, about, valid_from=today(province), **data)
+
+
+def test_nothing_changes_backwards(province: Province) -> None:
+    """Neither before today, nor before a version that is published already."""
+    with pytest.raises(Refused, match="retroactive"):
+        publish(province, today(province) - timedelta(days=1))
+    publish(province, today(province) + timedelta(days=30))
+    with pytest.raises(Refused, match="not_later"):
+        publish(province, today(province) + timedelta(days=29))
