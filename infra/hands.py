@@ -124,6 +124,11 @@ class Hands:
         answer = self._edge("POST", "/cash", {"dossier": dossier, "notes": notes})
         return int(answer["credited_vnd"])
 
+    def abandon_cash(self, dossier: str, notes: list[int]) -> int:
+        """Feed some notes and walk away; returns what the machine took, in đồng."""
+        body: dict[str, object] = {"dossier": dossier, "notes": notes, "abandon": True}
+        return int(self._edge("POST", "/cash", body)["credited_vnd"])
+
     def await_paid(self, dossier: str) -> None:
         """Wait for the machine's screen to say that the fee is paid."""
         self._until(f"payment of {dossier}", lambda: self._screen(dossier).get("paid"))

@@ -77,6 +77,12 @@ class KioskCashClosedV1(EventSchema):
     total_vnd = v.vnd()
 
 
+class KioskCashClosedV2(KioskCashClosedV1):
+    """As version 1, with why: the citizen was done, went away, or the machine could not go on."""
+
+    reason = v.one_of("done", "abandoned", "fault")
+
+
 class KioskResultLoadedV1(EventSchema):
     """An official laid a result into a cell and the door closed."""
 
@@ -226,6 +232,10 @@ def _unread(data: Mapping[str, Json]) -> dict[str, Json]:
     return {**data, "pouch": None}
 
 
+def _was_done(data: Mapping[str, Json]) -> dict[str, Json]:
+    return {**data, "reason": "done"}
+
+
 def _kiosk(
     name: str, fields_: type[EventSchema], en: str, vi: str, **personal: str
 ) -> EventContract:
@@ -248,8 +258,14 @@ register(
     _kiosk("kiosk.qr_shown", KioskQRShownV1, "A payment code was shown.", "Hiện mã QR thanh toán."),
     _kiosk("kiosk.cash_note_credited", KioskCashNoteCreditedV1, "The machine stacked a note.",
            "Máy đã nhận một tờ tiền."),
-    _kiosk("kiosk.cash_closed", KioskCashClosedV1, "The cash session ended.",
-           "Kết thúc nộp tiền mặt."),
+    EventContract(
+        type="kiosk.cash_closed", schema=1, fields=KioskCashClosedV1,
+        en="The cash session ended.", vi="Kết thúc nộp tiền mặt.", upcast=_was_done,
+    ),
+    EventContract(
+        type="kiosk.cash_closed", schema=2, fields=KioskCashClosedV2,
+        en="The cash session ended.", vi="Kết thúc nộp tiền mặt.",
+    ),
     _kiosk("kiosk.result_loaded", KioskResultLoadedV1, "A result was laid into a cell.",
            "Kết quả được đưa vào ngăn."),
     _kiosk("kiosk.grant_stored", KioskGrantStoredV1, "The machine holds the right to release.",

@@ -16,7 +16,13 @@ import structlog
 
 from services.common.canonical import Json
 from services.common.errors import Malformed, Refused, Unavailable
-from services.kiosk_sync.edge.agent.cash import close_cash, open_cash, take_credits
+from services.kiosk_sync.edge.agent.cash import (
+    ABANDONED,
+    DONE,
+    close_cash,
+    open_cash,
+    take_credits,
+)
 from services.kiosk_sync.edge.agent.deposit import Application, deposit
 from services.kiosk_sync.edge.agent.machine import BIN, Machine
 from services.kiosk_sync.edge.agent.release import collect, grant_of, load
@@ -73,15 +79,16 @@ class Hands:
             }  # fmt: skip
 
     def cash(self, body: dict[str, Any]) -> dict[str, Json]:
-        """A citizen pushes notes in, one after the other."""
+        """A citizen pushes notes in, one after the other; ``abandon`` walks away then."""
         dossier = str(body["dossier"])
         notes = [int(note) for note in body["notes"]]
+        reason = ABANDONED if body.get("abandon") else DONE
         with self.machine.busy:
             open_cash(self.machine, dossier)
             for note in notes:
                 self.validator.insert(note)
                 take_credits(self.machine)
-            total = close_cash(self.machine)
+            total = close_cash(self.machine, reason)
         return {"credited_vnd": total, **dossier_view(self.machine, dossier)}
 
     def load(self, body: dict[str, Any]) -> dict[str, Json]:

@@ -16,6 +16,7 @@ from services.payment.domain.ledger import ADVANCE, OWED
 
 Row = dict[str, Json]
 _PAGE: Final = 5000
+_VISIT_ENDED: Final = "kiosk.cash_closed"
 _CONFLICT: Final = "payment.bank_callback_conflict"
 _TYPES: Final = (*credit.STATES, _CONFLICT, f"{_CONFLICT}_closed")
 
@@ -71,12 +72,27 @@ def owed(log: EventLog, limit: int) -> list[Row]:
 
 
 def abandoned(log: EventLog, limit: int) -> list[Row]:
-    """Return dossiers that paid less than the fee; ``due_vnd`` is null where none was asked."""
+    """Return dossiers that paid less than the fee.
+
+    ``due_vnd`` and ``short_vnd`` are null where none was asked; ``visit`` is how the last cash
+    session at a machine ended (done, abandoned, fault), null where there was none.
+    """
     rows = _held(log, ADVANCE, limit)
     for row in rows:
-        known = payment_of(log, str(row["dossier"]))
+        dossier = str(row["dossier"])
+        known = payment_of(log, dossier)
         row["due_vnd"] = known.due if known.asked else None
+        row["short_vnd"] = known.due - known.advance if known.asked else None
+        row["visit"] = _last_visit(log, dossier)
     return rows
+
+
+def _last_visit(log: EventLog, dossier: str) -> Json:
+    ended = [e for e in log.read_subject(dossier) if e.type == _VISIT_ENDED]
+    if not ended:
+        return None
+    last = ended[-1]
+    return contracts.current(last.type, last.schema, last.data)["reason"]
 
 
 def _held(log: EventLog, prefix: str, limit: int) -> list[Row]:

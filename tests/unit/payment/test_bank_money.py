@@ -125,11 +125,48 @@ def test_an_abandoned_visit(province: Province) -> None:
     dossier = province.deposit(procedure="1.001612")
     province.pays(dossier, 20_000)
     (row,) = worklists.abandoned(province.log, 10)
-    assert row == {"dossier": dossier, "amount_vnd": 20_000, "due_vnd": 100_000}
+    assert row == {
+        "dossier": dossier, "amount_vnd": 20_000, "due_vnd": 100_000, "short_vnd": 80_000,
+        "visit": None,
+    }  # fmt: skip
     recorder = province.office.recorder("motcua_payment")
     refunds.release_advance(recorder, ask(dossier), by="tc001", reason="Bỏ dở")
     assert worklists.abandoned(province.log, 10) == []
     assert worklists.owed(province.log, 10) == [{"dossier": dossier, "amount_vnd": 20_000}]
+
+
+def notes(province: Province, dossier: str, *denominations: int, reason: str = "done") -> None:
+    """A cash session at the machine, from the first note to its end."""
+    journal = province.office.journal
+    for count, note in enumerate(denominations, start=1):
+        journal("kiosk.cash_note_credited", dossier=dossier, denomination_vnd=note,
+                stacked_count=count)  # fmt: skip
+    journal("kiosk.cash_closed", dossier=dossier, notes=len(denominations),
+            total_vnd=sum(denominations), reason=reason)  # fmt: skip
+    province.run()
+
+
+def test_notes_left_short_of_the_fee_stay_the_dossiers(province: Province) -> None:
+    """A citizen who walks away is listed as short; the rest by QR settles and ends the list."""
+    dossier = province.deposit(procedure="1.001612")
+    notes(province, dossier, 10_000, 10_000, reason="abandoned")
+    assert balances(province) == {"cash:VT01": 20_000, f"advance:{dossier}": -20_000}
+    (row,) = worklists.abandoned(province.log, 10)
+    assert (row["amount_vnd"], row["short_vnd"], row["visit"]) == (20_000, 80_000, "abandoned")
+    province.pays(dossier, 80_000)
+    assert province.payment(dossier).settled
+    assert worklists.abandoned(province.log, 10) == []
+
+
+def test_the_machine_gives_no_change_and_the_surplus_is_paid_back(province: Province) -> None:
+    """What notes bring above the fee stands apart and leaves only to the citizen."""
+    dossier = province.deposit(procedure="1.001612")
+    notes(province, dossier, 100_000, 50_000)
+    assert balances(province)["overpaid"] == -50_000
+    recorder = province.office.recorder("motcua_payment")
+    refunds.request_refund(recorder, ask(dossier), by="tc001")
+    after = balances(province)
+    assert ("overpaid" in after, after[OWED + dossier]) == (False, -50_000)
 
 
 MONEY = {"provider": "payos", "reference": "r", "amount_vnd": 5_000}

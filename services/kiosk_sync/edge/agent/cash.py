@@ -4,10 +4,14 @@
 The credit and the validator's count are one record. After a crash the count says whether a credit
 that is delivered again was journalled. What no open session explains is a discrepancy for people,
 never a guess.
+
+There is no change. What a citizen puts in above the fee is owed back by the office; what is short
+of it is kept for the dossier. Both are said before the validator takes a note.
 """
 
 from typing import Final, cast
 
+from services.common.canonical import Json
 from services.common.errors import Refused
 from services.kiosk_sync.edge.agent.machine import (
     Intent,
@@ -21,10 +25,27 @@ from services.kiosk_sync.edge.agent.machine import (
 from services.kiosk_sync.edge.devices.ports import Credit
 
 _DEVICE: Final = "cash"
+DONE: Final = "done"
+ABANDONED: Final = "abandoned"
+FAULT: Final = "fault"
+TERMS: Final[dict[str, Json]] = {
+    "vi": (
+        "Máy không trả lại tiền thừa: số tiền nộp quá mức phải thu vẫn là của người nộp và được"
+        " hoàn trả tại bộ phận một cửa. Nộp chưa đủ thì số đã nộp được giữ cho hồ sơ này; phần còn"
+        " thiếu nộp tiếp bằng tiền mặt hoặc mã QR."
+    ),
+    "en": (
+        "The machine gives no change: what you put in above the amount due stays yours and the"
+        " office pays it back. What you put in short of it is kept for this dossier; pay the rest"
+        " in notes or by QR code."
+    ),
+}
 
 
 def open_cash(machine: Machine, dossier: str) -> None:
     """Let the citizen pay in notes for a dossier that was handed in here.
+
+    Whoever calls has shown ``TERMS`` (``dossier_view`` has them) before.
 
     Raises:
         Refused: ``dossier_not_here``, ``already_paid``, ``cash_busy``.
@@ -59,17 +80,21 @@ def take_credits(machine: Machine) -> None:
             machine.cash.acknowledge(credit)
 
 
-def close_cash(machine: Machine) -> int:
+def close_cash(machine: Machine, reason: str = DONE) -> int:
     """End the session; returns what was put in during it, in đồng."""
     with machine.busy:
-        return settle_cash(machine)
+        return settle_cash(machine, reason)
 
 
-def settle_cash(machine: Machine) -> int:
-    """Disable, take what is held, compare the counts, end an open session; returns its sum."""
+def settle_cash(machine: Machine, reason: str = FAULT) -> int:
+    """Disable, take what is held, compare the counts, end an open session; returns its sum.
+
+    A session that nobody ended was cut off by a fault; one whose notes do not add up ends so too.
+    """
     machine.cash.disable()
     take_credits(machine)
-    _compare(machine, machine.cash.stacked_count())
+    if not _compare(machine, machine.cash.stacked_count()):
+        reason = FAULT
     intent = intent_of(machine.store, _DEVICE)
     if intent is None:
         return 0
@@ -81,7 +106,12 @@ def settle_cash(machine: Machine) -> int:
     with machine.store.transaction() as tx:
         tx.append(
             "kiosk.cash_closed",
-            {"dossier": intent.dossier, "notes": notes, "total_vnd": total},
+            {
+                "dossier": intent.dossier,
+                "notes": notes,
+                "total_vnd": total,
+                "reason": reason,
+            },
             session=intent.session,
             subject=intent.dossier,
         )
@@ -109,16 +139,18 @@ def _take(machine: Machine, credit: Credit, intent: Intent | None) -> None:
         )
 
 
-def _compare(machine: Machine, stacked_count: int) -> None:
+def _compare(machine: Machine, stacked_count: int) -> bool:
+    """Say whether the journal explains the count; journal the difference where it does not."""
     journalled = _journalled(machine)
     if stacked_count == journalled:
-        return
+        return True
     with machine.store.transaction() as tx:
         tx.append(
             "kiosk.cash_discrepancy",
             {"stacked_count": stacked_count, "journalled_count": journalled},
             session=machine.boot_session,
         )
+    return False
 
 
 def _journalled(machine: Machine) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.common.errors import Refused, Unavailable
-from services.kiosk_sync.edge.agent.cash import open_cash, settle_cash, take_credits
+from services.kiosk_sync.edge.agent.cash import close_cash, open_cash, settle_cash, take_credits
 from services.kiosk_sync.edge.agent.orders import apply_order
 from services.kiosk_sync.edge.agent.start import start
 from services.kiosk_sync.edge.control import Hands
@@ -105,9 +105,11 @@ def test_a_validator_that_forgot_its_credits_is_a_discrepancy(tmp_path: Path) ->
     open_cash(hands.machine, dossier)
     hands.validator.insert(20_000)
     hands.validator.lose_credits()
-    settle_cash(hands.machine)
+    close_cash(hands.machine)
     found = [r.data for r in hands.machine.store.records() if r.type == "kiosk.cash_discrepancy"]
     assert found == [{"stacked_count": 1, "journalled_count": 0}]
+    (closed,) = [r.data for r in hands.machine.store.records() if r.type == "kiosk.cash_closed"]
+    assert closed["reason"] == "fault"
     assert credited(hands) == (0, 0)
 
 

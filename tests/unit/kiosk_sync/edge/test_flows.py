@@ -9,7 +9,9 @@ import pytest
 from services.common.errors import Malformed, Refused
 from services.common.personal import Sealed, open_sealed, unbox_key
 from services.kiosk_sync import protocol
+from services.kiosk_sync.edge.agent.cash import open_cash
 from services.kiosk_sync.edge.agent.orders import apply_order
+from services.kiosk_sync.edge.agent.start import start
 from services.kiosk_sync.edge.agent.view import dossier_view
 from services.kiosk_sync.edge.control import Hands
 from services.kiosk_sync.edge.store.schema import StoreError
@@ -153,6 +155,37 @@ def test_a_further_fee_is_asked_and_taken_after_the_first(tmp_path: Path) -> Non
     apply_order(hands.machine, order(4, "grant.payment_confirmed", {**paid, "paid_vnd": 24_000}))
     with pytest.raises(Refused, match="already_paid"):
         hands.cash({"dossier": dossier, "notes": [2000]})
+
+
+def test_what_becomes_of_money_is_said_before_the_first_note(tmp_path: Path) -> None:
+    """No change is given and what is short is kept: on the screen until the fee is paid."""
+    hands = machine_in(tmp_path)
+    dossier = str(hands.deposit(application())["dossier"])
+    told = dossier_view(hands.machine, dossier)
+    assert told["cash"] == {"notes": 0, "total_vnd": 0}
+    assert "không trả lại tiền thừa" in told["cash_terms"]["vi"]
+    assert "no change" in told["cash_terms"]["en"]
+    offer = {"dossier": dossier, "token": "ABCD2345", "amount_vnd": 4000, "qr": "0002"}
+    paid = {"dossier": dossier, "method": "cash", "paid_vnd": 5000, "overpaid_vnd": 1000}
+    apply_order(hands.machine, order(1, "grant.payment_offered", offer))
+    apply_order(hands.machine, order(2, "grant.payment_confirmed", paid))
+    assert dossier_view(hands.machine, dossier)["cash_terms"] is None
+
+
+def test_a_cash_session_says_why_it_ended(tmp_path: Path) -> None:
+    """Done, walked away, or cut off: the money in the box is the same, the reason is not."""
+    hands = machine_in(tmp_path)
+    dossier = str(hands.deposit(application())["dossier"])
+    hands.cash({"dossier": dossier, "notes": [1000]})
+    left = hands.cash({"dossier": dossier, "notes": [1000, 500], "abandon": True})
+    assert (left["credited_vnd"], left["cash"]) == (1500, {"notes": 3, "total_vnd": 2500})
+    open_cash(hands.machine, dossier)
+    hands.validator.insert(2000)
+    start(hands.machine, "test")
+    ends = [r.data for r in hands.machine.store.records() if r.type == "kiosk.cash_closed"]
+    assert [(end["reason"], end["total_vnd"]) for end in ends] == [
+        ("done", 1000), ("abandoned", 1500), ("fault", 2000),
+    ]  # fmt: skip
 
 
 def test_an_order_is_taken_only_from_the_centre_and_in_order(tmp_path: Path) -> None:
