@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which office's one-stop system is spoken to in which generation's words."""
+
+import pytest
+
+from services.common.config import ConfigError
+from services.intake.adapters.one_stop_2020 import OneStop2020
+from services.intake.adapters.one_stop_2026 import OneStop2026
+from services.intake.bootstrap import one_stop_systems
+from services.intake.config import read_config
+
+BASE = {
+    "MOTCUA_LOG_ID": "1", "MOTCUA_DATABASE_URL": "postgresql://a@127.0.0.1/a",
+    "MOTCUA_KEYS_DATABASE_URL": "postgresql://a@127.0.0.1/k",
+    "MOTCUA_AMQP_URL": "amqp://a@127.0.0.1/a", "MOTCUA_SERVICE_KEY": bytes(range(32)).hex(),
+    "MOTCUA_KEK": bytes(range(1, 33)).hex(), "MOTCUA_ONE_STOP_URL": "http://127.0.0.1:1",
+    "MOTCUA_ONE_STOP_SESSION": "session-of-a-unit-test", "MOTCUA_METRICS_PORT": "9100",
+}  # fmt: skip
+SECOND = {
+    "MOTCUA_ONE_STOP_2026_URL": "http://127.0.0.1:2", "MOTCUA_ONE_STOP_2026_CLIENT": "motcua247",
+    "MOTCUA_ONE_STOP_2026_SECRET": "secret-of-a-unit-test",
+}  # fmt: skip
+
+
+def test_without_a_word_every_office_is_on_2020() -> None:
+    """Nothing about 2026 needs to be set."""
+    systems = one_stop_systems(read_config(BASE, web=False))
+    assert isinstance(systems.of("CT"), OneStop2020)
+    assert len(systems.all()) == 1
+
+
+@pytest.mark.parametrize("named", ["CT,VC", " CT , VC ", "CT VC"])
+def test_named_offices_are_on_2026(named: str) -> None:
+    """The named ones share one client of 2026; all others stay."""
+    environ = {**BASE, **SECOND, "MOTCUA_ONE_STOP_2026_OFFICES": named}
+    systems = one_stop_systems(read_config(environ, web=False))
+    assert isinstance(systems.of("CT"), OneStop2026)
+    assert systems.of("CT") is systems.of("VC")
+    assert isinstance(systems.of("VT"), OneStop2020)
+    assert systems.all() == (systems.of("VT"), systems.of("CT"))
+
+
+@pytest.mark.parametrize("missing", sorted(SECOND))
+def test_a_named_office_needs_its_system(missing: str) -> None:
+    """An office on 2026 without address, client or secret stops the start, by name."""
+    environ = {**BASE, **SECOND, "MOTCUA_ONE_STOP_2026_OFFICES": "CT"}
+    del environ[missing]
+    with pytest.raises(ConfigError, match=missing):
+        read_config(environ, web=False)
