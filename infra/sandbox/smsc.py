@@ -3,6 +3,8 @@
 
 ``python -m infra.sandbox.smsc --port N --http-port M --book FILE --password-file FILE
 --system-id ID --sender NAME``
+
+``POST /control/faults`` orders faults; ``GET /control/book`` tells everything it took.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import sys
 import threading
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,15 +22,28 @@ from typing import Any, Final
 
 from infra.sandbox import pdu
 from infra.sandbox.book import Book
+from infra.sandbox.faults import Orders
 from infra.sandbox.http import Body, serve
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS message (
     id TEXT PRIMARY KEY, destination TEXT NOT NULL, sender TEXT NOT NULL, text TEXT NOT NULL,
     at TEXT NOT NULL, receipt_acknowledged INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS receipt (
+    message TEXT PRIMARY KEY, state TEXT NOT NULL);
 """
+COUNTED: Final = ("throttle", "drop", "silent", "receipt_unknown")
+"""Faults of the next n messages: not taken, too many at once; the session ends before the message
+is taken; taken and never answered; taken, and the receipt says that nobody knows."""
+TIMED: Final = ("slow_s",)
+"""How long each answer to a message takes, until another length is ordered."""
+_UNACKNOWLEDGED: Final = (
+    "SELECT id, destination, sender, state FROM message JOIN receipt ON receipt.message = id"
+    " WHERE receipt_acknowledged = 0 ORDER BY at LIMIT 1000"
+)
 _GSM_7, _LONGEST = 0, 160
 _RECEIPT_EVERY_S: Final = 0.2
+_RECEIPTS_AT_ONCE, _DOUBLED_MAX = 20, 6
 _IDLE_S: Final = 120
 
 
@@ -45,12 +61,14 @@ class Session(socketserver.BaseRequestHandler):
 
     book: Book
     account: Account
+    faults: Orders
 
     def setup(self) -> None:
         """Begin unbound."""
         self._bound = False
         self._writing = threading.Lock()
         self._receipts: dict[int, str] = {}
+        self._refused = Counter[str]()
         self._sequence = 0
         self._open = True
         self.request.settimeout(_IDLE_S)
@@ -81,12 +99,11 @@ class Session(socketserver.BaseRequestHandler):
             if command in pdu.BINDS:
                 return self._bind(command, sequence, body)
             if command == pdu.SUBMIT_SM:
-                self._submit(sequence, body)
-            elif command in {pdu.ENQUIRE_LINK, pdu.UNBIND}:
+                return self._submit(sequence, body)
+            if command in {pdu.ENQUIRE_LINK, pdu.UNBIND}:
                 self._write(pdu.pack(command | pdu.RESPONSE, pdu.OK, sequence))
                 return command != pdu.UNBIND
-            else:
-                self._write(pdu.pack(pdu.GENERIC_NACK, pdu.INVALID_COMMAND, sequence))
+            self._write(pdu.pack(pdu.GENERIC_NACK, pdu.INVALID_COMMAND, sequence))
         except pdu.BrokenError:
             self._write(pdu.pack(pdu.GENERIC_NACK, pdu.INVALID_LENGTH, sequence))
         return True
@@ -101,21 +118,33 @@ class Session(socketserver.BaseRequestHandler):
         self._write(pdu.pack(command | pdu.RESPONSE, status, sequence, pdu.text("sandbox")))
         return known
 
-    def _submit(self, sequence: int, body: bytes) -> None:
+    def _submit(self, sequence: int, body: bytes) -> bool:
         message = pdu.read_submit(body)
+        status, identifier = self._refusal(message), ""
+        if status == pdu.OK and self.faults.take("throttle"):
+            status = pdu.THROTTLED
+        if status == pdu.OK:
+            if self.faults.take("drop"):
+                return False
+            identifier = self._take(message)
+            if self.faults.take("silent"):
+                return True
+        time.sleep(self.faults.seconds("slow_s"))
         reply = pdu.SUBMIT_SM | pdu.RESPONSE
-        status = self._refusal(message)
-        if status != pdu.OK:
-            self._write(pdu.pack(reply, status, sequence, pdu.text("")))
-            return
+        self._write(pdu.pack(reply, status, sequence, pdu.text(identifier)))
+        return True
+
+    def _take(self, message: pdu.Submit) -> str:
         identifier = uuid.uuid4().hex
+        state = "UNKNOWN" if self.faults.take("receipt_unknown") else "DELIVRD"
         with self.book.writing() as rows:
             rows.execute(
                 "INSERT INTO message (id, destination, sender, text, at) VALUES (?, ?, ?, ?, ?)",
                 (identifier, message.destination, message.sender, message.text.decode("ascii"),
                  datetime.now(UTC).isoformat()),
             )  # fmt: skip
-        self._write(pdu.pack(reply, pdu.OK, sequence, pdu.text(identifier)))
+            rows.execute("INSERT INTO receipt (message, state) VALUES (?, ?)", (identifier, state))
+        return identifier
 
     def _refusal(self, message: pdu.Submit) -> int:
         if not self._bound:
@@ -128,28 +157,41 @@ class Session(socketserver.BaseRequestHandler):
         return pdu.OK if plain and message.coding == _GSM_7 else pdu.SUBMIT_FAILED
 
     def _send_receipts(self) -> None:
+        rounds = 0
         while self._open:
             time.sleep(_RECEIPT_EVERY_S)
             if not self._bound:
                 continue
-            rows = self.book.rows("SELECT * FROM message WHERE receipt_acknowledged = 0 LIMIT 20")
-            for row in rows:
+            rounds += 1
+            for row in self._due(rounds):
                 self._sequence += 1
                 self._receipts[self._sequence] = str(row["id"])
-                content = f"id:{row['id']} sub:001 dlvrd:001 stat:DELIVRD err:000 text:"
+                content = f"id:{row['id']} sub:001 dlvrd:001 stat:{row['state']} err:000 text:"
                 destination, sender = str(row["destination"]), str(row["sender"])
                 try:
                     self._write(pdu.receipt(self._sequence, destination, sender, content))
                 except OSError:
                     return
 
+    def _due(self, rounds: int) -> list[dict[str, object]]:
+        """Receipts nobody wants come again ever more rarely, and hold up no others."""
+
+        def refused(row: dict[str, object]) -> int:
+            return self._refused[str(row["id"])]
+
+        rows = self.book.rows(_UNACKNOWLEDGED)
+        due = [row for row in rows if rounds % 2 ** min(refused(row), _DOUBLED_MAX) == 0]
+        return sorted(due, key=refused)[:_RECEIPTS_AT_ONCE]
+
     def _acknowledged(self, sequence: int, status: int) -> None:
         identifier = self._receipts.pop(sequence, None)
-        if identifier is not None and status == pdu.OK:
-            with self.book.writing() as rows:
-                rows.execute(
-                    "UPDATE message SET receipt_acknowledged = 1 WHERE id = ?", (identifier,)
-                )
+        if identifier is None:
+            return
+        if status != pdu.OK:
+            self._refused[identifier] += 1
+            return
+        with self.book.writing() as rows:
+            rows.execute("UPDATE message SET receipt_acknowledged = 1 WHERE id = ?", (identifier,))
 
     def _write(self, data: bytes) -> None:
         with self._writing:
@@ -182,7 +224,9 @@ def main(words: list[str]) -> int:
     flags = parser.parse_args(words)
     book = Book(flags.book, _SCHEMA)
     account = Account(flags.system_id, flags.password_file.read_text().strip(), flags.sender)
-    session: Any = type("BoundSession", (Session,), {"book": book, "account": account})
+    faults = Orders(COUNTED, TIMED)
+    bound = {"book": book, "account": account, "faults": faults}
+    session: Any = type("BoundSession", (Session,), bound)
     centre = _Centre(("127.0.0.1", flags.port), session)
     threading.Thread(target=centre.serve_forever, daemon=True).start()
 
@@ -193,7 +237,8 @@ def main(words: list[str]) -> int:
         centre.shutdown()
         book.close()
 
-    serve(flags.http_port, {("GET", "/control/book"): read}, stop)
+    routes = {("GET", "/control/book"): read, ("POST", "/control/faults"): faults.order}
+    serve(flags.http_port, routes, stop)
     return 0
 
 

@@ -11,7 +11,8 @@ Order of acts, and what a kill after each leaves behind:
 5. the outcome is appended.
 
 A throttled or unsent attempt is recorded as failed with a retryable error, because the provider
-itself says that it took nothing; the consumer then pauses and attempts again under a new number.
+itself says that it took nothing; the consumer then pauses and attempts again under a new number,
+after "throttled" not before ``Pace`` allows it.
 """
 
 import threading
@@ -35,6 +36,7 @@ from services.common.eventlog.recording import (
     facts_of,
 )
 from services.common.messaging.reaction import Reactor
+from services.notify.application.pace import Pace
 from services.notify.application.ports import NotTaken, SMSGateway, Taken
 from services.notify.application.reactions import origin_of
 from services.notify.application.receipts import expectation
@@ -98,6 +100,7 @@ class Sending:
         self._gateway = gateway
         self._clock = clock
         self._patience = timedelta(seconds=patience_s)
+        self._pace = Pace(clock)
         self._attempts: dict[str, _Ours] = {}
         self._guard = threading.Lock()
 
@@ -125,6 +128,8 @@ class Sending:
     def _attempt(self, event: RecordedEvent, state: Notification) -> None:
         if not self._gateway.ready():
             raise Unavailable(SMSC, "no session")
+        if self._pace.holds_back():
+            raise Unavailable(SMSC, "throttled a moment ago")
         message = self._message(event)
         if isinstance(message, str):
             self._record(event, state, RecordFailed(error=message))
@@ -175,8 +180,15 @@ class Sending:
             ours.outcome = self._unknown(event, reason)
         else:
             ours.outcome = _outcome(answer)
+            self._keep_pace(answer)
         state = fold(facts_of(self._recorder.log.read_stream(event.stream)))
         self._finish(event, state, ours.outcome)
+
+    def _keep_pace(self, answer: Taken | NotTaken) -> None:
+        if answer == NotTaken(error="throttled"):
+            self._pace.throttled()
+        else:
+            self._pace.answered()
 
     def _unknown(self, event: RecordedEvent, reason: str) -> RecordUnknown:
         """Return the outcome that nobody knows: the dossier's office has to find out."""

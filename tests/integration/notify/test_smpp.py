@@ -1,95 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The SMPP adapter against an SMS centre in another process, over a line that can be cut."""
 
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import requests
 
-from infra.local.system import free_port
-from services.common.clock import SystemClock
 from services.common.errors import UnknownOutcome
-from services.notify.adapters.smpp import Account, SMPPGateway
 from services.notify.application.ports import NotTaken, Receipt, Taken
+from tests.support.sms_centre import PHONE, SENDER, TEXT, Centre, centre_in, gateway
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import wait_until
-
-PASSWORD, SENDER = "pw-of-8c", "MOTCUA247"  # SMPP 3.4 allows eight characters
-PHONE, TEXT = "84912345678", "UBND TP Vi Thanh: Da tiep nhan ho so H30.12-261123-0001."
-
-
-class Centre:
-    """The sandbox as its own process; its book outlasts it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port, self.http_port = free_port(), free_port()
-        self._folder = folder
-        (folder / "password").write_text(PASSWORD)
-        self._child: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = [
-            sys.executable, "-m", "infra.sandbox.smsc", "--port", str(self.port),
-            "--http-port", str(self.http_port), "--book", str(self._folder / "smsc.db"),
-            "--password-file", str(self._folder / "password"), "--system-id", "motcua",
-            "--sender", SENDER,
-        ]  # fmt: skip
-        self._child = subprocess.Popen(command)
-        wait_until(lambda: self.messages() is not None, what="the SMS centre answers")
-
-    def kill(self) -> None:
-        if self._child is not None:
-            self._child.kill()
-            self._child.wait(10)
-            self._child = None
-
-    def messages(self) -> list[dict[str, object]] | None:
-        url = f"http://127.0.0.1:{self.http_port}/control/book"
-        try:
-            return list(requests.get(url, timeout=2).json()["messages"])
-        except requests.RequestException:
-            return None
 
 
 @pytest.fixture
 def centre(tmp_path: Path) -> Iterator[Centre]:
     """A running SMS centre."""
-    found = Centre(tmp_path)
-    found.start()
-    yield found
-    found.kill()
-
-
-@contextmanager
-def gateway(
-    port: int, *, password: str = PASSWORD, sender: str = SENDER, take: list[bool] | None = None
-) -> Iterator[tuple[SMPPGateway, list[Receipt]]]:
-    """Keep a session; yields the gateway and the receipts that came."""
-    receipts: list[Receipt] = []
-    answers = take or []
-
-    def received(receipt: Receipt) -> bool:
-        receipts.append(receipt)
-        return answers.pop(0) if answers else True
-
-    account = Account(
-        host="127.0.0.1", port=port, system_id="motcua", password=password, sender=sender
-    )
-    opened = SMPPGateway(account, SystemClock(), received, response_timeout_s=2.0)
-    stopping = threading.Event()
-    thread = threading.Thread(target=opened.run, args=(stopping.is_set,))
-    thread.start()
-    try:
-        yield opened, receipts
-    finally:
-        stopping.set()
-        thread.join(15)
-        assert not thread.is_alive()
+    with centre_in(tmp_path) as found:
+        yield found
 
 
 def test_a_message_and_its_receipt(centre: Centre) -> None:
@@ -106,7 +34,8 @@ def test_a_message_and_its_receipt(centre: Centre) -> None:
 
 def test_a_receipt_that_is_not_taken_comes_again(centre: Centre) -> None:
     """Until it is durable with us, the centre keeps it."""
-    with gateway(centre.port, take=[False, False]) as (opened, receipts):
+    answers = [False, False]
+    with gateway(centre.port, take=lambda _: not answers or answers.pop()) as (opened, receipts):
         wait_until(opened.ready, what="a session")
         opened.send(PHONE, TEXT)
         wait_until(lambda: len(receipts) >= 3, what="the receipt a third time")

@@ -1,51 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sending: one message, one truth about it, wherever the process is killed."""
 
-import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-
 import pytest
 
 from services.common.errors import Unavailable, UnknownOutcome
-from services.common.eventlog.memory import MemoryKeys, MemoryLog
-from services.common.eventlog.record import RecordedEvent
-from services.common.eventlog.recording import Cause
-from services.common.messaging.reaction import Reactor
-from services.common.messaging.reactor_runner import Outcome, ReactorRunner
-from services.intake.adapters.calendar import LogCalendar
-from services.intake.application.commands import Commands, Perform
-from services.intake.application.reactions import event_handlers
+from services.common.messaging.reactor_runner import Outcome
 from services.notify.application.ports import NotTaken, Receipt, Taken
-from services.notify.application.reactions import Reactions
 from services.notify.application.receipts import record_receipt
-from services.notify.application.sending import Sending
-from tests.support.offices import HandClock, Office
-
-DOSSIER_CAUSE = Cause(correlation_id=str(uuid.UUID(int=1)), actor="official:cb001")
+from tests.support.messages import World
 
 
 class PowerCut(BaseException):
     """The process is gone."""
-
-
-@dataclass
-class Phone:
-    """The provider's side: what went out, and what it answers."""
-
-    name: str = "smsc"
-    standing: bool = True
-    sent: list[tuple[str, str]] = field(default_factory=list)
-    answers: list[Callable[[], Taken | NotTaken]] = field(default_factory=list)
-
-    def ready(self) -> bool:
-        return self.standing
-
-    def send(self, phone: str, text: str) -> Taken | NotTaken:
-        self.sent.append((phone, text))
-        if self.answers:
-            return self.answers.pop(0)()
-        return Taken(provider_message=f"M{len(self.sent)}")
 
 
 def unknown() -> Taken:
@@ -54,49 +20,6 @@ def unknown() -> Taken:
 
 def cut() -> Taken:
     raise PowerCut
-
-
-class World:
-    """An accepted dossier whose citizen is to be told."""
-
-    def __init__(self) -> None:
-        self.clock, self.phone = HandClock(), Phone()
-        log, keys = MemoryLog(clock=self.clock), MemoryKeys()
-        self.office = Office(log.for_role, keys, self.clock)
-        dossier = self.office.deposit()
-        intake = self.office.recorder("motcua_intake")
-        reactor = Reactor(
-            name="intake.reactions", handlers=event_handlers(intake.log, LogCalendar(intake.log))
-        )
-        ReactorRunner(reactor, intake, self.clock).handle(
-            self.office.newest("kiosk.dossier_deposited")
-        )
-        self.office.settle(dossier)
-        Commands(intake, self.clock, LogCalendar(intake.log)).perform(
-            Perform(verb="accept", dossier=dossier, official="cb001", office="VT"),
-            source="test", key=str(uuid.uuid4()), cause=DOSSIER_CAUSE,
-        )  # fmt: skip
-        self.recorder = self.office.recorder("motcua_notify")
-        reactions = ReactorRunner(
-            Reactions(self.recorder.log, self.clock).reactor(), self.recorder, self.clock
-        )
-        assert reactions.handle(self.office.newest("dossier.accepted")) is Outcome.HANDLED
-        self.restart()
-
-    def restart(self) -> None:
-        """A new process that knows nothing but the log."""
-        sending = Sending(self.recorder, self.phone, self.clock)
-        self.runner = ReactorRunner(sending.reactor(), self.recorder, self.clock)
-
-    def requested(self) -> RecordedEvent:
-        return self.office.newest("notification.requested")
-
-    def send(self) -> Outcome:
-        return self.runner.handle(self.requested())
-
-    def story(self) -> Sequence[str]:
-        events = self.recorder.log.read_stream(self.requested().stream)
-        return [event.type.partition(".")[2] for event in events]
 
 
 @pytest.fixture
@@ -130,8 +53,21 @@ def test_a_refusal_for_the_moment_is_tried_again(world: World, error: str) -> No
     world.phone.answers = [lambda: NotTaken(error=error)]
     with pytest.raises(Unavailable, match=error):
         world.send()
+    world.clock.sleep(1)
     assert world.send() is Outcome.HANDLED
     assert world.story() == ["requested", "attempted", "failed", "attempted", "accepted"]
+
+
+def test_what_was_throttled_waits_however_often_it_is_asked_for(world: World) -> None:
+    """Consumer and sweeper may ask 200 times: no attempt is used up, nothing recorded, none lost."""
+    world.phone.answers = [lambda: NotTaken(error="throttled")]
+    for _ in range(200):
+        with pytest.raises(Unavailable):
+            world.send()
+    assert world.story() == ["requested", "attempted", "failed"]
+    world.clock.sleep(1)
+    assert world.send() is Outcome.HANDLED
+    assert world.story()[-1] == "accepted"
 
 
 def test_a_final_refusal_is_final(world: World) -> None:
