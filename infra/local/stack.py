@@ -69,6 +69,8 @@ def _payment(stack: Stack) -> dict[str, str]:
         "MOTCUA_PAYOS_CHECKSUM_KEY_FILE": str(stack.secret("payos_key")),
         "MOTCUA_BANK_BIN": settings.BANK_BIN,
         "MOTCUA_BANK_ACCOUNT": settings.BANK_ACCOUNT,
+        "MOTCUA_BANK_STATEMENT_URL": stack.http("bank"),
+        "MOTCUA_BANK_STATEMENT_INTERVAL_S": "2",
         "MOTCUA_OFFICIALS_FILE": str(stack.secret("officials.json")),
     }
 

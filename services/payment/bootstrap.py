@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from services.common.messaging.reaction import Reactor
 from services.common.runtime import Runtime
+from services.payment.adapters.statement import Statement
 from services.payment.application import receipts
 from services.payment.application.reactions import Bank, event_handlers
+from services.payment.application.statement import ReadStatement
 from services.payment.config import Config
 
 
@@ -17,6 +19,7 @@ class PaymentService:
     config: Config
     runtime: Runtime
     reactors: tuple[Reactor, ...]
+    statement: ReadStatement
 
 
 def bootstrap(config: Config) -> PaymentService:
@@ -31,4 +34,10 @@ def bootstrap(config: Config) -> PaymentService:
             handlers=receipts.event_handlers(runtime.log, config.receipt_symbol),
         ),
     )
-    return PaymentService(config=config, runtime=runtime, reactors=reactors)
+    statement = Statement(config.statement_url, config.bank_account, config.payos_checksum_key)
+    return PaymentService(
+        config=config,
+        runtime=runtime,
+        reactors=reactors,
+        statement=ReadStatement(runtime.recorder, statement),
+    )

@@ -19,6 +19,8 @@ class Config:
         bank_bin: six digits of the collecting body's bank.
         bank_account: its account.
         officials_file: JSON of officials' token digests.
+        statement_url: where the bank's statement is asked for.
+        statement_interval_s: seconds between two looks at it.
         receipt_symbol: the series of receipts that the collecting body registered.
     """
 
@@ -29,6 +31,8 @@ class Config:
     bank_account: str
     officials_file: str
     receipt_symbol: str
+    statement_url: str
+    statement_interval_s: float
 
 
 def read_config(environ: Mapping[str, str], *, web: bool) -> Config:
@@ -42,6 +46,10 @@ def read_config(environ: Mapping[str, str], *, web: bool) -> Config:
         bank_account=settings.text("MOTCUA_BANK_ACCOUNT"),
         officials_file=settings.path("MOTCUA_OFFICIALS_FILE") if web else "",
         receipt_symbol=settings.text("MOTCUA_RECEIPT_SYMBOL", default="BL"),
+        statement_url=settings.text("MOTCUA_BANK_STATEMENT_URL"),
+        statement_interval_s=settings.number(
+            "MOTCUA_BANK_STATEMENT_INTERVAL_S", 60.0, low=0.5, high=86_400.0
+        ),
     )
     settings.finish()
     return config

@@ -8,10 +8,27 @@ sorted, null as the empty text (payOS documentation).
 import hashlib
 import hmac
 from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from services.common.canonical import canonical_json
+from services.payment.application.commands import RecordBankCredit
+from services.payment.domain.token import find_token
 
 Value = str | int | bool | None
+PROVIDER = "payos"
+
+
+class DataSchema(Schema):
+    """What this service reads of a notification; the signature covers the other fields too."""
+
+    amount = fields.Integer(required=True, strict=True, validate=validate.Range(1, 10**10))
+    description = fields.String(required=True, validate=validate.Length(0, 500))
+    accountNumber = fields.String(  # noqa: N815 - the bank's name
+        required=True, validate=validate.Regexp(r"^[0-9A-Za-z]{1,19}$")
+    )
+    reference = fields.String(required=True, validate=validate.Regexp(r"^[!-~]{1,64}$"))
 
 
 def sign(data: Mapping[str, Value], checksum_key: str) -> str:
@@ -29,6 +46,33 @@ def is_signed(data: Mapping[str, Value], signature: str, checksum_key: str) -> b
 def digest(data: Mapping[str, Value]) -> str:
     """Return SHA-256 over the notification's data in canonical form, hex: kept as evidence."""
     return hashlib.sha256(canonical_json(dict(data))).hexdigest()
+
+
+def credit_in(data: Mapping[str, Value]) -> RecordBankCredit:
+    """Return the money that verified ``data`` tells of; raises ValidationError."""
+    credit = DataSchema(unknown=EXCLUDE).load(dict(data))
+    return RecordBankCredit(
+        provider=PROVIDER,
+        reference=credit["reference"],
+        amount_vnd=credit["amount"],
+        token=find_token(credit["description"]),
+        account=credit["accountNumber"],
+        body_digest=digest(data),
+    )
+
+
+def flat(data: dict[str, Any]) -> dict[str, Value]:
+    """Return ``data`` if it holds plain values only; payOS signs nothing else."""
+    Schema.from_dict({name: fields.Raw(allow_none=True, validate=_plain) for name in data})().load(
+        data
+    )
+    return data
+
+
+def _plain(value: object) -> None:
+    whole = isinstance(value, int) and abs(value) < 2**53
+    if not (value is None or isinstance(value, str) or whole):
+        raise ValidationError("must be a text, a whole number, a boolean or null")
 
 
 def _text(value: Value) -> str:

@@ -3,13 +3,16 @@
 
 from services.common.messaging.service_runner import Runners, consume, run_service  # isort: skip
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from services.common.errors import Unavailable
 from services.common.messaging.reactor_runner import Arrival, Outcome
+from services.common.telemetry.logs import get_logger
 from services.payment.bootstrap import PaymentService
 
 REACTIONS = "payment.reactions"
 RECEIPTS = "payment.receipts"
+_LOG = get_logger(__name__)
 
 
 class PaymentReactions:
@@ -31,4 +34,16 @@ class PaymentReactions:
 
 def serve(service: PaymentService) -> int:
     """Run until SIGTERM; returns the exit code."""
-    return run_service(PaymentReactions, service.runtime, reactors=service.reactors)
+    runtime = service.runtime
+
+    def read_statement(stopping: Callable[[], bool]) -> None:
+        while not stopping():
+            try:
+                service.statement.once()
+            except Unavailable as error:
+                _LOG.warning("statement_paused", dependency=error.dependency)
+            runtime.clock.sleep(service.config.statement_interval_s)
+
+    return run_service(
+        PaymentReactions, runtime, reactors=service.reactors, background=(read_statement,)
+    )

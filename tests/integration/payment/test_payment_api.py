@@ -77,6 +77,7 @@ def site(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     service = bootstrap(Config(
         core=core, http_port=0, payos_checksum_key=CHECKSUM_KEY, bank_bin="970418",
         bank_account="1234567890", officials_file=str(officials), receipt_symbol="BL",
+        statement_url="http://127.0.0.1:9/", statement_interval_s=60.0,
     ))  # fmt: skip
     service.runtime.open(serve_health=False)
     yield Site(service)
