@@ -17,7 +17,7 @@ from rich.console import Console
 
 from infra.day import account, opening, plan
 from infra.day.crowd import Clock, Crowd
-from infra.day.trouble import Watch, troubles
+from infra.day.trouble import NEW_AT_CT, Watch, troubles
 from infra.hands import GaveUpError
 from infra.local import prepare, settings, stack
 from infra.local.keeper import kept
@@ -70,7 +70,8 @@ def _day(console: Console, servers: Servers, local: Stack) -> int:
     clock = Clock(partial(console.print, highlight=False, soft_wrap=True))
     crowd = Crowd(local, clock.say)
     opening.monday_morning(crowd, clock.say)
-    visits = plan.visits(plan.places(MACHINES), seed)
+    later = [("CT01", NEW_AT_CT)] * 2
+    visits = plan.visits(plan.places(MACHINES), seed, later=later)
     clock.say(f"the doors open: {len(visits)} people, {len(MACHINES)} machines, SEED={seed}")
     with Watch(troubles(local, servers), crowd.done, clock.say) as watch:
         crowd.play(visits)

@@ -37,7 +37,7 @@ class Procedure:
     Attributes:
         code: national code.
         fee: whether anything is to be paid.
-        exemptions: reasons for which nothing is to be paid.
+        exemptions: reasons for which nothing at all is to be paid.
     """
 
     code: str
@@ -112,11 +112,20 @@ def places(machines: dict[str, str]) -> list[Place]:
     ]
 
 
-def visits(where: Sequence[Place], seed: int) -> list[Visit]:
-    """Return the day's people in the order in which they come."""
+def visits(
+    where: Sequence[Place], seed: int, *, later: Sequence[tuple[str, str]] = ()
+) -> list[Visit]:
+    """Return the day's people in the order in which they come.
+
+    Args:
+        where: the machines.
+        seed: the same seed, the same day.
+        later: machine and procedure of those who come last, for what is offered since.
+    """
     dice = random.Random(seed)  # noqa: S311 - a seed that replays
     drawn = [one for place in where for one in _at(place, dice)]
     dice.shuffle(drawn)
+    drawn += [(machine, Procedure(code=code, fee=False), PLAIN) for machine, code in later]
     return [visit(number, dice, *one) for number, one in enumerate(drawn, start=1)]
 
 
@@ -155,8 +164,9 @@ def _at(place: Place, dice: random.Random) -> Iterator[tuple[str, Procedure, str
 
 
 def _procedure(row: dict[str, Any]) -> Procedure:
+    owed = {line["kind"] for line in row["fees"]}
     return Procedure(
         code=row["code"],
         fee=bool(row["fees"]),
-        exemptions=tuple(one["code"] for one in row["exemptions"]),
+        exemptions=tuple(one["code"] for one in row["exemptions"] if owed <= set(one["kinds"])),
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import requests
 
@@ -19,7 +19,7 @@ from services.common.clock import VIETNAM
 
 _LINE_CUT_S: Final = 6.0
 _DOWN_S: Final = 4.0
-BANK: Final = {"alter": 3, "duplicate": 5, "conflict": 2}
+BANK: Final = {"alter": 3, "duplicate": 5, "lose": 3, "conflict": 2}
 """Faults of the bank's next notifications, by name."""
 
 
@@ -43,7 +43,7 @@ def troubles(local: Stack, servers: Servers) -> list[Trouble]:
     return [
         Trouble(
             0.02,
-            "bank: 3 altered, 5 doubled and 2 contradicting notifications are coming",
+            "bank: 3 notifications altered, 5 doubled, 3 lost, 2 contradicting from now on",
             partial(_order, local, "bank", BANK),
         ),
         Trouble(
@@ -57,6 +57,12 @@ def troubles(local: Stack, servers: Servers) -> list[Trouble]:
             f"Châu Thành offers one procedure more from today on: {NEW_AT_CT}",
             partial(_offer, local),
         ),
+        Trouble(
+            0.42,
+            f"the fee of {DEARER} rises to {NEW_FEE_VND:,} đ from today on; open dossiers keep"
+            " theirs",
+            partial(_publish, local),
+        ),
         Trouble(0.5, "RabbitMQ killed and started again", partial(_broker, servers)),
         Trouble(0.65, "service payment killed (SIGKILL)", partial(_kill, local, "payment")),
         Trouble(0.8, f"SMS centre down for {_DOWN_S:.0f} s", partial(_down, local, "sandbox-smsc")),
@@ -65,6 +71,8 @@ def troubles(local: Stack, servers: Servers) -> list[Trouble]:
 
 NEW_AT_CT: Final = "1.001266"
 """Offered at Châu Thành from the middle of the day on."""
+DEARER, NEW_FEE_VND = "2.000635", 10_000
+"""Costs more from the middle of the day on."""
 
 
 class Watch:
@@ -118,13 +126,33 @@ def _cut(local: Stack) -> None:
 
 
 def _offer(local: Stack) -> None:
-    url = f"{local.http('intake-web-http')}/catalogue/v1/offices/CT/offers"
-    today = datetime.now(VIETNAM).date().isoformat()
-    body = {"procedure": NEW_AT_CT, "accept": True, "give_back": True, "valid_from": today}
-    headers = {
-        "Authorization": f"Bearer {local.tokens['bt001']}", "Idempotency-Key": str(uuid.uuid4()),
-    }  # fmt: skip
+    body = {"procedure": NEW_AT_CT, "accept": True, "give_back": True, "valid_from": _today()}
+    _edit(local, "/offices/CT/offers", body)
+
+
+def _publish(local: Stack) -> None:
+    url = f"{local.http('intake-web-http')}/catalogue/v1/procedures/{DEARER}"
+    answer = requests.get(url, headers=_login(local), timeout=20)
+    answer.raise_for_status()
+    newest = answer.json()["versions"][-1]
+    fees = [{**line, "amount_vnd": NEW_FEE_VND} for line in newest["fees"]]
+    body = {**newest, "fees": fees, "valid_from": _today()}
+    del body["version"], body["code"]
+    _edit(local, f"/procedures/{DEARER}/versions", body)
+
+
+def _edit(local: Stack, path: str, body: dict[str, Any]) -> None:
+    url = f"{local.http('intake-web-http')}/catalogue/v1{path}"
+    headers = {**_login(local), "Idempotency-Key": str(uuid.uuid4())}
     requests.post(url, json=body, headers=headers, timeout=20).raise_for_status()
+
+
+def _login(local: Stack) -> dict[str, str]:
+    return {"Authorization": f"Bearer {local.tokens['bt001']}"}
+
+
+def _today() -> str:
+    return datetime.now(VIETNAM).date().isoformat()
 
 
 def _broker(servers: Servers) -> None:
