@@ -82,6 +82,8 @@ def _notify(stack: Stack) -> dict[str, str]:
         "MOTCUA_SMPP_SYSTEM_ID": settings.SMPP_USER,
         "MOTCUA_SMPP_PASSWORD_FILE": str(stack.secret("smpp_password")),
         "MOTCUA_SMS_SENDER": settings.SMS_SENDER,
+        "MOTCUA_QUIET_FROM_HOUR": "0",  # equal hours: people try things out at any time
+        "MOTCUA_QUIET_TO_HOUR": "0",
     }
 
 

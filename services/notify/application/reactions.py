@@ -67,11 +67,16 @@ class Reactions:
         return self._request(stored, command, purpose="reminder")
 
     def repeat(self, event: RecordedEvent) -> Sequence[Change]:
-        """Say the dossier's last message again, because an official asked for it."""
+        """Say the dossier's last message again, because an official asked for it.
+
+        A reminder is no such message: it speaks of the code that may be just what is missing.
+        """
         said = [
             told
             for told in self._log.read_subject(_subject(event))
-            if told.type == "notification.requested" and told.position < event.position
+            if told.type == "notification.requested"
+            and told.position < event.position
+            and told.data["template"] != "reminder"
         ]
         if not said:
             raise _missing("notification.requested")

@@ -165,6 +165,18 @@ def test_an_official_has_the_last_message_sent_again(told: Told) -> None:
     assert len({str(event.data["code_event"]) for event in requests[1:]}) == 1
 
 
+def test_who_was_reminded_and_asks_again_gets_the_code(told: Told) -> None:
+    """A reminder speaks of a code sent before; what is said again is the message with the code."""
+    told.in_a_cell()
+    told.hear()
+    told.province.clock.sleep(49 * 3_600)
+    assert told.reminders().once() == 1
+    dossier = str(told.requests()[-1].subject)
+    told.province.does(dossier, "tell-again", reason="Mất tin nhắn")
+    assert [name for name, _ in told.hear()][-2:] == ["reminder", "result_ready"]
+    assert told.requests()[-1].data["code_event"] is not None
+
+
 def test_who_was_told_nothing_is_not_told_again(told: Told) -> None:
     """There is no message to repeat: the reaction says so, nothing is made up."""
     dossier = told.province.deposit()
