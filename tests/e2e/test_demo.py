@@ -7,7 +7,10 @@ import sys
 import uuid
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.timeout(330)
 def test_demo_agrees_and_leaves_nothing() -> None:
     """A day ends as its stories tell, every book agrees, and no process or folder is left."""
     mark = f"DEMO_MARK={uuid.uuid4()}"

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from tests.mutants.table import MUTANTS, Mutant
 
-TIMEOUT_S = 300
+TIMEOUT_S = 600
 
 
 def copy_tree(target: Path) -> None:

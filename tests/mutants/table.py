@@ -30,6 +30,7 @@ _APPEND: Final = "services/common/eventlog/sql/0002_append.sql"
 _PAYMENT: Final = "tests/unit/payment/test_domain.py"
 _MESSAGING: Final = "tests/integration/common/messaging"
 _KILLED: Final = "tests/integration/common/test_killed_writer.py"
+_DAY: Final = "tests/e2e/test_demo.py::test_demo_agrees_and_leaves_nothing"
 _FLOWS: Final = "tests/unit/kiosk_sync/edge/test_flows.py"
 
 MUTANTS: Final = (
@@ -216,5 +217,25 @@ MUTANTS: Final = (
         "            for event in events:",
         "        with connection.cursor() as cursor:\n            for event in events:",
         (f"{_MESSAGING}/test_projector.py::test_a_lost_session_moves_neither_rows_nor_checkpoint",),
+    ),
+    Mutant(
+        "withdrawn dossiers are told as stopped", "services/intake/application/push.py",
+        "status=dossier.status, at=at)",
+        "status=8 if dossier.status == 7 else dossier.status, at=at)", (_DAY,),
+    ),
+    Mutant(
+        "a bank credit is booked with one đồng too much", "services/payment/domain/ledger.py",
+        'book.move(f"bank:{data[\'provider\']}", "unplaced", _whole(data["amount_vnd"]))',
+        'book.move(f"bank:{data[\'provider\']}", "unplaced", _whole(data["amount_vnd"]) + 1)',
+        (_DAY,),
+    ),
+    Mutant(
+        "messages are noted under another name", "services/notify/domain/notification.py",
+        "attempt=state.attempts, provider_message=name)]",
+        "attempt=state.attempts, provider_message=name[::-1])]", (_DAY,),
+    ),
+    Mutant(
+        "a machine journals another barcode", "services/kiosk_sync/edge/agent/deposit.py",
+        '"pouch": application.pouch,', '"pouch": application.pouch[:-1] + "X",', (_DAY,),
     ),
 )  # fmt: skip
