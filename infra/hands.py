@@ -179,6 +179,23 @@ class Hands:
         """Staff lay the result into a cell."""
         self._edge("POST", "/load", {"dossier": dossier, "cell": cell, "staff": "cb001"})
 
+    def recall(self, dossier: str) -> int:
+        """Staff take a result out of its cell again; returns the cell."""
+        body: dict[str, object] = {"dossier": dossier, "staff": self._official}
+        return int(self._edge("POST", "/recall", body)["cell"])
+
+    def empty_bin(self, seal: str, second: str = "cb009") -> list[str]:
+        """Two officials take the pouches out into a sealed bag; none if others were faster."""
+        body: dict[str, object] = {
+            "staff": self._official, "second_staff": second, "seal": seal,
+        }  # fmt: skip
+        try:
+            return [str(pouch) for pouch in self._edge("POST", "/empty-bin", body)["pouches"]]
+        except GaveUpError as refused:
+            if "bin_empty" not in str(refused):
+                raise
+            return []
+
     def await_code(self, phone: str) -> str:
         """Wait for the text message with the collection code, on the citizen's own phone."""
 

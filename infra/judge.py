@@ -266,17 +266,27 @@ def portal(seen: Evidence) -> Iterator[str]:
 
 def custody(seen: Evidence) -> Iterator[str]:
     """Each pouch and each result in exactly one place; what is unknown is recorded so."""
-    pouches = sorted(event.data["pouch"] for event in seen.of("kiosk.dossier_deposited"))
+    pouches = _in_the_bin(seen)
     if pouches != sorted(seen.mechanics["bin"]):
         yield f"pouches: journalled {pouches}, in the bin {sorted(seen.mechanics['bin'])}"
     inside: Counter[str] = Counter()
     for event in seen.of("kiosk.result_loaded"):
         inside[str(event.data["cell"])] += 1
-    for event in seen.of("kiosk.result_released"):
+    for event in seen.of("kiosk.result_released") + seen.of("kiosk.result_recalled"):
         inside[str(event.data["cell"])] -= 1
     full = sorted(cell for cell, full in seen.mechanics["cells"].items() if full)
     if sorted((+inside).elements()) != full or -inside:
         yield f"cells: journalled {dict(inside)}, full {full}"
+
+
+def _in_the_bin(seen: Evidence) -> list[str]:
+    pouches: list[str] = []
+    for event in seen.events:
+        if event.type == "kiosk.dossier_deposited":
+            pouches.append(event.data["pouch"])
+        elif event.type == "kiosk.bin_emptied":
+            pouches = []
+    return sorted(pouches)
 
 
 CHECKS: Final[dict[str, Callable[[Evidence], Iterator[str]]]] = {

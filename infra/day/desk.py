@@ -107,16 +107,9 @@ class Desk(Hands):
         if self._edge("POST", "/collect", body)["released"]:
             raise GaveUpError(f"{self.dossier}: given although nobody took it")
 
-    def empty_bin(self) -> None:
-        """Two officials take the pouches out of the machine in a sealed bag."""
-        body = {"staff": self._official, "second_staff": "cb009", "seal": f"NP{self.visit.number}"}
-        self._edge("POST", "/empty-bin", body)
-
     def take_back(self) -> None:
         """Staff take the result out of its cell; wait until the office knows."""
-        body = {"dossier": self.dossier, "staff": self._official}
-        cell = int(self._edge("POST", "/recall", body)["cell"])
-        self.day.cells[self.visit.machine].put(cell)
+        self.day.cells[self.visit.machine].put(self.recall(self.dossier))
         self._until(f"recall of {self.dossier}", lambda: not self.file()["ready_at"])
 
     def await_code(self, phone: str) -> str:

@@ -41,7 +41,7 @@ def supplemented(desk: Desk) -> None:
 def guided(desk: Desk) -> None:
     """A paper is missing from the pouch: guided once, then accepted with its code."""
     desk.pay(desk.hand_in())
-    desk.empty_bin()
+    desk.empty_bin(f"NP{desk.visit.number}")
     desk.act("open", differences=["Thiếu tờ khai"])
     desk.act("request-supplement", reasons=["Thiếu tờ khai"])
     desk.act("receive-supplement")
@@ -146,7 +146,7 @@ def left_short(desk: Desk) -> None:
     short = 2_000
     if offer is None or int(offer["amount_vnd"]) <= short:
         raise GaveUpError(f"{desk.dossier}: nothing to leave short")
-    desk.pay_by_cash(desk.dossier, [short])
+    desk.abandon_cash(desk.dossier, [short])
     desk.await_advance(short)
     desk.release_advance()
     desk.await_owed()

@@ -29,6 +29,8 @@ OFFICIALS: Final = {
     "bt001": ("Biên tập danh mục", "VT"),
 }
 """Who works there, and for which office."""
+MACHINE_STAFF: Final = ("cb001", "cb002", "cb009")
+"""Who may open cells and bins; ``cb009`` only watches."""
 EDITORS: Final = ("bt001",)
 """Who may change the catalogue."""
 BANK_BIN: Final = "970418"

@@ -188,6 +188,7 @@ def edge_config(stack: Stack, serial: str) -> Path:
         "sync_first_s": 0.1,
         "sync_last_s": 2.0,
         "catalogue_s": 2.0,
+        "staff": list(settings.MACHINE_STAFF),
     }
     path = stack.folder / f"edge-{serial}.json"
     path.write_text(json.dumps(values, indent=1), encoding="utf-8")

@@ -99,7 +99,7 @@ def process(tmp_path: Path, centre: SmallCentre, authority: trustme.CA) -> Itera
         "sign_key_file": str(tmp_path / "sign"), "control_port": port,
         "centre_sign_key": CENTRE_SIGN.public_key().public_bytes_raw().hex(),
         "centre_box_key": CENTRE_BOX.public_key().public_bytes_raw().hex(),
-        "sync_first_s": 0.02, "sync_last_s": 0.2, "poll_wait_s": 0,
+        "sync_first_s": 0.02, "sync_last_s": 0.2, "poll_wait_s": 0, "staff": ["CB01", "CB02"],
     }))  # fmt: skip
     running = Process(config, port)
     yield running
@@ -140,6 +140,11 @@ def test_control_speaks_of_refusals(process: Process) -> None:
     assert (refused.status_code, refused.json()["code"]) == (409, "procedure_not_here")
     assert refused.json()["vi"]
     assert process.post("/deposit", {"pouch": "P1"}).status_code == 400
+    emptying = {"staff": "CB01", "second_staff": "CB03", "seal": "NP1"}
+    refused = process.post("/empty-bin", emptying)
+    assert (refused.status_code, refused.json()["code"]) == (409, "staff_unknown")
+    refused = process.post("/empty-bin", {**emptying, "second_staff": "CB02"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "bin_empty")
     assert process.post("/nothing", {}).status_code == 404
 
 

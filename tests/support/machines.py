@@ -62,6 +62,7 @@ def machine_in(
     machine = Machine(
         store=store, intake=intake, cash=validator, printer=SimulatedPrinter(mechanics),
         locks=locks, clock=store.clock,
+        staff=frozenset({"CB01", "CB02"}),
         centre_sign_key=CENTRE_SIGN.public_key().public_bytes_raw(),
     )  # fmt: skip
     return Hands(machine, mechanics, intake, validator, locks)

@@ -55,6 +55,7 @@ def assemble(config: Config) -> Hands:
         locks=locks,
         clock=clock,
         centre_sign_key=bytes.fromhex(config.centre_sign_key),
+        staff=frozenset(config.staff),
     )
     return Hands(machine, mechanics, intake, validator, locks)
 

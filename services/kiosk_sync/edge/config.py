@@ -26,6 +26,7 @@ class Config:
         sign_key_file: file with the machine's Ed25519 seed, hex.
         centre_sign_key: the centre's Ed25519 public key, hex.
         centre_box_key: the centre's X25519 public key, hex.
+        staff: codes of the officials who may load, recall and empty.
         control_port: port on 127.0.0.1 of the people's hands.
         sync_first_s: first bound of the back-off, seconds.
         sync_last_s: last bound of the back-off, seconds.
@@ -49,6 +50,7 @@ class Config:
     sync_last_s: float = 300.0
     poll_wait_s: int = 25
     catalogue_s: float = 60.0
+    staff: tuple[str, ...] = ()
 
 
 def read_config(path: Path) -> Config:
@@ -68,16 +70,21 @@ def read_config(path: Path) -> Config:
     problems = [f"{name}: missing" for name in sorted(needed - set(raw))]
     problems += [f"{name}: unknown" for name in sorted(set(raw) - set(known))]
     for name in sorted(set(raw) & set(known)):
+        if name == "staff":
+            continue
         kind = known[name].type
         allowed = (int, float) if kind is float else kind
         if isinstance(raw[name], bool) or not isinstance(raw[name], allowed):  # type: ignore[arg-type]
             problems.append(f"{name}: wrong type")
+    staff = raw.get("staff", [])
+    if not isinstance(staff, list) or not all(isinstance(who, str) and who for who in staff):
+        problems.append("staff: must be a list of codes")
     for name in ("centre_sign_key", "centre_box_key"):
         if name in raw and not _is_key(raw[name]):
             problems.append(f"{name}: must be 64 hex digits")
     if problems:
         raise ConfigError("; ".join(problems))
-    return Config(**raw)
+    return Config(**{**raw, "staff": tuple(staff)})
 
 
 def _is_key(value: object) -> bool:

@@ -7,7 +7,7 @@ then runs the same flow a touch on the screen would run.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
@@ -16,6 +16,13 @@ import structlog
 
 from services.common.canonical import Json
 from services.common.errors import Malformed, Refused, Unavailable
+from services.kiosk_sync.edge.agent.bins import (
+    Emptying,
+    close_bin,
+    emptied_with,
+    expected,
+    open_bin,
+)
 from services.kiosk_sync.edge.agent.cash import (
     ABANDONED,
     DONE,
@@ -23,10 +30,10 @@ from services.kiosk_sync.edge.agent.cash import (
     open_cash,
     take_credits,
 )
-from services.kiosk_sync.edge.agent.deposit import Application, deposit
+from services.kiosk_sync.edge.agent.deposit import Application, deposit, readable
 from services.kiosk_sync.edge.agent.machine import BIN, Machine
+from services.kiosk_sync.edge.agent.recall import recall
 from services.kiosk_sync.edge.agent.release import collect, grant_of, load
-from services.kiosk_sync.edge.agent.upkeep import empty_bin, recall
 from services.kiosk_sync.edge.agent.view import dossier_view
 from services.kiosk_sync.edge.devices.simulators import (
     PUT,
@@ -57,8 +64,7 @@ class Hands:
         """A citizen hands a pouch in."""
         with self.machine.busy:
             pouch = str(body["pouch"])
-            here = pouch in self.mechanics.state["bin"] or pouch == self.mechanics.state["tray"]
-            self.intake.hold(None if here else pouch)
+            self.intake.hold(None if self.intake.has(pouch) else pouch)
             done = deposit(
                 self.machine,
                 Application(
@@ -111,14 +117,19 @@ class Hands:
 
     def empty_bin(self, body: dict[str, Any]) -> dict[str, Json]:
         """Two officials take out and count the pouches; ``missing`` are left out of the count."""
+        asked = Emptying(
+            bin=int(body.get("bin", BIN)), staff=str(body["staff"]),
+            second_staff=str(body["second_staff"]), seal=str(body["seal"]),
+        )  # fmt: skip
+        missing = {str(pouch) for pouch in body.get("missing", [])}
         with self.machine.busy:
-            missing = {str(pouch) for pouch in body.get("missing", [])}
-            counted = [one for one in self.mechanics.state["bin"] if one not in missing]
-            empty_bin(
-                self.machine, counted, bin_number=BIN, staff=str(body["staff"]),
-                second=str(body["second_staff"]), seal=str(body["seal"]),
-            )  # fmt: skip
-            self.mechanics.change("emptied", lambda state: state.update(bin=[]))
+            counted = emptied_with(self.machine, asked.seal)
+            if counted is None:
+                open_bin(self.machine, asked)
+                lying = self.intake.take_out()
+                counted = sorted(one for one in lying if readable(one) and one not in missing)
+                close_bin(self.machine, replace(asked, pouches=counted))
+            self.intake.seal_bag(asked.seal, counted)
         return {"pouches": [*counted]}
 
     def recall(self, body: dict[str, Any]) -> dict[str, Json]:
@@ -158,10 +169,12 @@ class Hands:
             "procedures": [str(r[0]) for r in store.rows("SELECT code FROM catalogue ORDER BY 1")],
             "journal": {"notes": _whole(credited), "deposits": _whole(deposits)},
             "cells": {str(cell): str(dossier) for cell, dossier in cells},
+            "bins": {str(BIN): list[Json](expected(self.machine, BIN))},
             "mechanics": {
                 "notes": len(mechanics["box"]),
                 "notes_vnd": sum(mechanics["box"]),
                 "pouches": list(mechanics["bin"]),
+                "bags": dict(mechanics["bags"]),
                 "cells": {name: full for name, full in mechanics["cells"].items() if full},
                 "unlocked": len(mechanics["unlocked"]),
             },

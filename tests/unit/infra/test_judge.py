@@ -157,6 +157,21 @@ def test_a_whole_story_is_whole() -> None:
     assert not any(judge(evidence()).values())
 
 
+def test_emptied_bins_and_recalled_results_are_somewhere_else() -> None:
+    """What staff took out is not looked for inside; what came after is."""
+    upkeep = [
+        ("kiosk-VT01-1", "kiosk.result_loaded", {"cell": 4}),
+        ("kiosk-VT01-1", "kiosk.result_recalled", {"cell": 4}),
+        ("kiosk-VT01-1", "kiosk.bin_emptied", {"pouches": ["P1"]}),
+        ("kiosk-VT01-1", "kiosk.dossier_deposited", {"pouch": "P2"}),
+    ]
+    whole = replace(evidence(), events=log_of([*STORY, *upkeep]))
+    whole.mechanics["bin"] = ["P2"]
+    assert not judge(whole)["custody"]
+    whole.mechanics["cells"] = {"4": True}
+    assert judge(whole)["custody"]
+
+
 @pytest.mark.parametrize(("check", "lie"), LIES)
 def test_a_lie_is_found(check: str, lie: Callable[[Evidence], Evidence]) -> None:
     """Every check finds its kind of lie."""

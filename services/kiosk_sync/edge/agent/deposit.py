@@ -18,7 +18,15 @@ from services.common.clock import to_millis
 from services.common.errors import Refused
 from services.common.fees import fee_of
 from services.common.ids import new_id
-from services.kiosk_sync.edge.agent.machine import BIN, Intent, Machine, finish, intend, intent_of
+from services.kiosk_sync.edge.agent.machine import (
+    BIN,
+    BIN_DEVICE,
+    Intent,
+    Machine,
+    finish,
+    intend,
+    intent_of,
+)
 from services.kiosk_sync.edge.devices.ports import DeviceError
 
 _DEVICE: Final = "intake"
@@ -70,7 +78,8 @@ def deposit(machine: Machine, application: Application) -> Deposited:
     """Take a pouch in; when this returns, the deposit is on disk.
 
     Raises:
-        Refused: ``procedure_not_here``, ``no_pouch``, ``contact_invalid``, ``intake_blocked``.
+        Refused: ``procedure_not_here``, ``no_pouch``, ``contact_invalid``, ``intake_blocked``,
+            ``bin_open``.
         Malformed: copies or papers do not satisfy the contract; nothing was opened.
     """
     with machine.busy:
@@ -79,6 +88,8 @@ def deposit(machine: Machine, application: Application) -> Deposited:
             return held
         procedure = _procedure(machine, application.procedure)
         _check(application)
+        if intent_of(machine.store, BIN_DEVICE) is not None:
+            raise Refused("bin_open", "the bin is being emptied", "đang lấy hồ sơ khỏi thùng chứa")
         settle_intake(machine)
         session, dossier = str(uuid4()), str(new_id(to_millis(machine.clock.now())))
         secret = _secret(machine, dossier)
@@ -124,7 +135,7 @@ def settle_intake(machine: Machine) -> None:
                     "dossier": None,
                     "place": "intake",
                     "reason": f"no deposit of pouch {pouch}"[:_REASON_MAX],
-                    "pouch": _readable(pouch),
+                    "pouch": readable(pouch),
                 },
                 session=session,
             )
@@ -132,6 +143,11 @@ def settle_intake(machine: Machine) -> None:
         finish(tx, _DEVICE)
     if pouch is not None:
         machine.intake.stow(pouch)
+
+
+def readable(pouch: str) -> str | None:
+    """Return a barcode that the contract takes; a stranger's may be anything."""
+    return pouch if _BARCODE.fullmatch(pouch) else None
 
 
 def _fee_vnd(procedure: Mapping[str, Json], application: Application) -> int:
@@ -187,11 +203,6 @@ def _take(machine: Machine) -> str | None:
     except DeviceError as error:
         settle_intake(machine)
         raise Refused("intake_blocked", str(error), "khe nhận hồ sơ đang kẹt") from error
-
-
-def _readable(pouch: str) -> str | None:
-    """Return a barcode that the contract takes; a stranger's may be anything."""
-    return pouch if _BARCODE.fullmatch(pouch) else None
 
 
 def _slip(machine: Machine, done: Deposited) -> None:

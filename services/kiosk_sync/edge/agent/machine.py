@@ -18,6 +18,7 @@ from services.kiosk_sync.edge.store.store import Store, Transaction
 
 CELLS: Final = 60
 BIN: Final = 1
+BIN_DEVICE: Final = "bin"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,7 @@ class Machine:
         locks: cells.
         clock: time.
         centre_sign_key: the centre's Ed25519 public key; orders signed otherwise are nothing.
+        staff: who may load, recall and empty.
         boot_session: stands for the visit where nobody is there.
         busy: held by the flow that uses the devices.
     """
@@ -43,6 +45,7 @@ class Machine:
     locks: LockBoard
     clock: Clock
     centre_sign_key: bytes
+    staff: frozenset[str] = frozenset()
     boot_session: str = field(default_factory=lambda: str(uuid4()))
     busy: threading.RLock = field(default_factory=threading.RLock)
 
@@ -91,6 +94,15 @@ def session_of(machine: Machine, dossier: str, otherwise: object = None) -> str:
         return str(UUID(str(otherwise)))
     except ValueError:
         return machine.boot_session
+
+
+def require_staff(machine: Machine, staff: str, *, field: str = "staff") -> None:
+    """Raise Refused for anybody whom the machine's configuration does not name."""
+    if staff not in machine.staff:
+        raise Refused(
+            "staff_unknown", "this person does not work at this machine",
+            "người này không phụ trách máy này", field=field,
+        )  # fmt: skip
 
 
 def known_dossier(dossier: object) -> str:

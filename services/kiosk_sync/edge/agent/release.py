@@ -24,6 +24,7 @@ from services.kiosk_sync.edge.agent.machine import (
     intend,
     intent_of,
     known_dossier,
+    require_staff,
     session_of,
 )
 from services.kiosk_sync.edge.store.fold import RECALLED, RELEASED
@@ -55,7 +56,7 @@ def load(machine: Machine, dossier: str, *, cell: int, staff: str) -> None:
     """Let an official lay a result into a cell.
 
     Raises:
-        Refused: ``cell_taken``, ``cell_unknown``, ``cell_empty``, ``door_open``.
+        Refused: ``cell_taken``, ``cell_unknown``, ``cell_empty``, ``staff_unknown``, ``door_open``.
         Malformed: ``staff`` is no code.
     """
     with machine.busy:
@@ -71,7 +72,8 @@ def load(machine: Machine, dossier: str, *, cell: int, staff: str) -> None:
         if held:
             raise Refused("cell_taken", "cell or dossier is in use", "ngăn hoặc hồ sơ đã được dùng")
         loaded: dict[str, Json] = {"dossier": dossier, "cell": cell, "staff": staff}
-        contracts.lookup("kiosk.result_loaded", 1).check(loaded)
+        contracts.newest("kiosk.result_loaded").check(loaded)
+        require_staff(machine, staff)
         session = session_of(machine, dossier)
         intent = Intent(
             device=DEVICE, verb=_LOAD, session=session, dossier=dossier, detail=f"{cell} {staff}"
@@ -94,7 +96,7 @@ def collect(machine: Machine, dossier: str, code: str) -> bool:
 
     Raises:
         Refused: ``no_grant``, ``already_returned``, ``expired``, ``locked``, ``wrong_code``,
-            ``door_open``.
+            ``recalled``, ``door_open``.
     """
     with machine.busy:
         dossier = known_dossier(dossier)

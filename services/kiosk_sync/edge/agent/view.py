@@ -28,6 +28,8 @@ def dossier_view(machine: Machine, dossier: str) -> dict[str, Json]:
     grant = grant_of(machine, dossier)
     deposited = machine.store.rows("SELECT bin FROM deposit WHERE dossier = ?", dossier)
     state = None if grant is None else grant.state
+    if _at_the_office(machine, dossier):
+        state = RECALLED
     return {
         "dossier": dossier,
         "deposited": bool(deposited),
@@ -39,6 +41,15 @@ def dossier_view(machine: Machine, dossier: str) -> dict[str, Json]:
         "released": state == RELEASED,
         "screen": _screen(deposited=bool(deposited), offer=offer, paid=paid, state=state),
     }
+
+
+def _at_the_office(machine: Machine, dossier: str) -> bool:
+    """Say whether staff took the result out again; also where no right had come yet."""
+    return bool(machine.store.rows(
+        "SELECT 1 FROM recall WHERE dossier = ?1 AND NOT EXISTS (SELECT 1 FROM cell"
+        " WHERE dossier = ?1) AND NOT EXISTS (SELECT 1 FROM grant_state WHERE dossier = ?1"
+        " AND state = ?2)", dossier, RELEASED,
+    ))  # fmt: skip
 
 
 def _screen(

@@ -37,6 +37,14 @@ class PouchIntake(Protocol):
         """Drop the pouch from the tray into the bin; nothing happens if it is there already."""
         ...
 
+    def open_bin(self, number: int, reason: str) -> None:
+        """Unlock a bin's door; ``reason`` names the visit of the officials who may."""
+        ...
+
+    def bin_closed(self, number: int) -> bool:
+        """Say whether a bin's door is closed."""
+        ...
+
 
 class CashValidator(Protocol):
     """A note validator; ``stacked_count`` never falls (SSP counter 58)."""

@@ -35,6 +35,7 @@ class Mechanics:
         self.state: dict[str, Any] = {
             "hand": None, "tray": None, "bin": [], "enabled": False, "box": [], "credits": [],
             "cells": {}, "hands": {}, "doors": {}, "unlocked": [], "slips": [],
+            "bin_open": None, "table": [], "bags": {},
         }  # fmt: skip
         if path.exists():
             self.state.update(json.loads(path.read_text(encoding="utf-8")))
@@ -84,6 +85,41 @@ class SimulatedIntake:
         """Drop the pouch into the bin; nothing happens if it is there already."""
         if self._m.state["tray"] == pouch:
             self._m.change("stow", lambda s: s.update(tray=None, bin=[*s["bin"], pouch]))
+
+    def open_bin(self, number: int, reason: str) -> None:
+        """Unlock the one bin's door."""
+        self._m.change(
+            "bin opened",
+            lambda s: s.update(
+                bin_open=number, unlocked=[*s["unlocked"], [f"bin {number}", reason]]
+            ),
+        )
+
+    def bin_closed(self, number: int) -> bool:
+        """Say whether the bin's door is closed."""
+        return bool(self._m.state["bin_open"] != number)
+
+    def take_out(self) -> list[str]:
+        """Officials lay the pouches of the open bin on the table and close it."""
+        if self._m.state["bin_open"] is not None:
+            self._m.change(
+                "bin emptied",
+                lambda s: s.update(bin_open=None, bin=[], table=[*s["table"], *s["bin"]]),
+            )
+        return [str(pouch) for pouch in self._m.state["table"]]
+
+    def seal_bag(self, seal: str, counted: list[str]) -> None:
+        """Officials put what they counted into a bag and seal it; once a seal."""
+        if seal not in self._m.state["bags"]:
+            self._m.change(
+                "sealed", lambda s: s.update(table=[], bags={**s["bags"], seal: counted})
+            )
+
+    def has(self, pouch: str) -> bool:
+        """Say whether a pouch has gone through the slot; then no citizen holds it."""
+        state = self._m.state
+        bags = [name for bag in state["bags"].values() for name in bag]
+        return pouch in {state["tray"], *state["bin"], *state["table"], *bags}
 
 
 class SimulatedValidator:

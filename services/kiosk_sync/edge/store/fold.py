@@ -7,7 +7,7 @@ from typing import Final
 import apsw
 
 from services.common.canonical import JsonObject
-from services.kiosk_sync.edge.store.schema import FOLDED, FOLDED_TABLES
+from services.kiosk_sync.edge.store.schema import FOLDED, FOLDED_2, FOLDED_TABLES
 from services.kiosk_sync.protocol import Record
 
 TRIES: Final = 5
@@ -27,7 +27,7 @@ def project(connection: apsw.Connection, record: Record) -> None:
 def differences(connection: apsw.Connection, records: list[Record]) -> list[str]:
     """Return the folded tables that differ from a fresh fold of ``records``."""
     fresh = apsw.Connection(":memory:")
-    fresh.execute(FOLDED)
+    fresh.execute(FOLDED + FOLDED_2)
     with fresh:
         for record in records:
             project(fresh, record)
@@ -100,13 +100,24 @@ def _released(connection: apsw.Connection, _: Record, data: JsonObject) -> None:
     )
 
 
-def _recalled(connection: apsw.Connection, _: Record, data: JsonObject) -> None:
+def _recalled(connection: apsw.Connection, record: Record, data: JsonObject) -> None:
+    connection.execute(
+        "INSERT INTO recall VALUES (?, ?, ?, ?)",
+        (record.seq, data["dossier"], data["cell"], data["staff"]),
+    )
     connection.execute(
         "UPDATE grant_state SET state = ? WHERE dossier = ? AND cell = ? AND state <> ?",
         (RECALLED, data["dossier"], data["cell"], RELEASED),
     )
     connection.execute(
         "DELETE FROM cell WHERE cell = ? AND dossier = ?", (data["cell"], data["dossier"])
+    )
+
+
+def _emptied(connection: apsw.Connection, record: Record, data: JsonObject) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO bin_emptied VALUES (?, ?, ?)",
+        (data["seal"], record.seq, data["bin"]),
     )
 
 
@@ -135,4 +146,5 @@ _HANDLERS: Final[dict[str, Callable[[apsw.Connection, Record, JsonObject], None]
     "kiosk.result_released": _released,
     "kiosk.result_uncollected": _uncollected,
     "kiosk.result_recalled": _recalled,
+    "kiosk.bin_emptied": _emptied,
 }

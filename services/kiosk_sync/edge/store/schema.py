@@ -11,7 +11,7 @@ from typing import Final
 import apsw
 
 APPLICATION_ID: Final = 0x4D433247  # "MC2G"
-USER_VERSION: Final = 1
+USER_VERSION: Final = 2
 
 FACTS: Final = """
 CREATE TABLE journal (seq INTEGER PRIMARY KEY, record BLOB NOT NULL, hash TEXT NOT NULL) STRICT;
@@ -36,6 +36,12 @@ CREATE TABLE cell (cell INTEGER PRIMARY KEY, dossier TEXT NOT NULL, seq INTEGER 
 CREATE TABLE grant_state (grant_id TEXT PRIMARY KEY, dossier TEXT NOT NULL, cell INTEGER NOT NULL,
   state TEXT NOT NULL, tries_left INTEGER NOT NULL, seq INTEGER NOT NULL) STRICT;
 """
+# No release before version 2 journalled what these follow from, so they begin empty.
+FOLDED_2: Final = """
+CREATE TABLE bin_emptied (seal TEXT PRIMARY KEY, seq INTEGER NOT NULL, bin INTEGER NOT NULL) STRICT;
+CREATE TABLE recall (seq INTEGER PRIMARY KEY, dossier TEXT NOT NULL, cell INTEGER NOT NULL,
+  staff TEXT NOT NULL) STRICT;
+"""
 WORK: Final = """
 CREATE TABLE lane (name TEXT PRIMARY KEY, number INTEGER NOT NULL, head TEXT NOT NULL) STRICT;
 CREATE TABLE boxed_key (key_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, purpose TEXT NOT NULL,
@@ -48,6 +54,7 @@ CREATE TABLE catalogue (code TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
 """
 FOLDED_TABLES: Final = (
     "deposit", "cash_note", "cash_closed", "device_cursor", "cell", "grant_state",
+    "bin_emptied", "recall",
 )  # fmt: skip
 
 
@@ -70,15 +77,17 @@ def connect(path: Path, *, vfs: str | None = None, synchronous: str = "FULL") ->
         connection.execute(f"PRAGMA {setting}")
     version = connection.pragma("user_version")
     if version == 0:
-        _create(connection)
+        _make(connection, FACTS + FOLDED + FOLDED_2 + WORK)
+    elif version == 1 and connection.pragma("application_id") == APPLICATION_ID:
+        _make(connection, FOLDED_2)
     elif version != USER_VERSION or connection.pragma("application_id") != APPLICATION_ID:
         connection.close()
         raise StoreError(f"{path} has version {version}, this release reads {USER_VERSION}")
     return connection
 
 
-def _create(connection: apsw.Connection) -> None:
+def _make(connection: apsw.Connection, tables: str) -> None:
     with connection:
-        connection.execute(FACTS + FOLDED + WORK)
+        connection.execute(tables)
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={USER_VERSION}")

@@ -183,6 +183,51 @@ def test_a_result_is_known_wherever_loading_is_cut(tmp_path: Path, step: int) ->
     assert kinds.count("kiosk.result_loaded") == 1
 
 
+@pytest.mark.parametrize("step", range(1, 9))
+def test_a_result_is_known_wherever_a_recall_is_cut(tmp_path: Path, step: int) -> None:
+    """After a cut the official can ask again; it is journalled once, and the cell is empty."""
+    hands = machine_in(tmp_path)
+    dossier = str(hands.deposit(application())["dossier"])
+    hands.load({"dossier": dossier, "cell": 7, "staff": "CB01"})
+    hands.machine.store.close()
+    hands = machine(tmp_path, Cutter(step))
+    with suppress(CutError):
+        hands.recall({"dossier": dossier, "staff": "CB01"})
+    hands.machine.store.close()
+    hands = machine_in(tmp_path)
+    hands.locks.close_door(7)
+    hands.machine.store.close()
+    hands = finish(tmp_path)
+    hands.recall({"dossier": dossier, "staff": "CB01"})
+    kinds = [r.type for r in hands.machine.store.records()]
+    assert kinds.count("kiosk.result_recalled") == 1
+    assert "kiosk.custody_unknown" not in kinds
+    assert not hands.locks.occupied(7)
+
+
+@pytest.mark.parametrize("step", range(1, 12))
+def test_every_pouch_is_in_one_bag_wherever_an_emptying_is_cut(tmp_path: Path, step: int) -> None:
+    """After a cut the officials go on; one list, the pouches in the bag that it names."""
+    asked = {"staff": "CB01", "second_staff": "CB02", "seal": "NP0001"}
+    hands = machine_in(tmp_path)
+    for number in range(3):
+        hands.deposit(application(f"P{number}"))
+    hands.machine.store.close()
+    hands = machine(tmp_path, Cutter(step))
+    with suppress(CutError):
+        hands.empty_bin(asked)
+    hands.machine.store.close()
+    hands = finish(tmp_path)
+    assert hands.empty_bin(asked) == {"pouches": ["P0", "P1", "P2"]}
+    kinds = [r.type for r in hands.machine.store.records()]
+    state = hands.mechanics.state
+    assert kinds.count("kiosk.bin_emptied") == 1
+    assert (state["bin"], state["table"]) == ([], [])
+    assert state["bags"] == {"NP0001": ["P0", "P1", "P2"]}
+    hands.deposit(application("P9"))
+    hands.machine.store.check()
+
+
 def test_no_second_door_opens_while_one_stands_open(tmp_path: Path) -> None:
     """A door left open by a cut refuses every other act at the cells."""
     hands = machine_in(tmp_path)

@@ -253,6 +253,20 @@ def test_an_expired_grant_opens_nothing(tmp_path: Path) -> None:
         hands.collect({"dossier": dossier, "code": "123456"})
 
 
+def test_a_file_of_the_release_before_is_taken_over(tmp_path: Path) -> None:
+    """The tables that came since are there, and the file still proves itself."""
+    hands = machine_in(tmp_path)
+    dossier = loaded(hands)
+    store = hands.machine.store
+    for statement in ("DROP TABLE recall", "DROP TABLE bin_emptied", "PRAGMA user_version=1"):
+        store.rows(statement)
+    store.close()
+    hands = machine_in(tmp_path)
+    hands.machine.store.check()
+    assert hands.recall({"dossier": dossier, "staff": "CB01"})["cell"] == 7
+    hands.machine.store.check()
+
+
 def test_the_file_proves_itself_and_shows_tampering(tmp_path: Path) -> None:
     """Folded tables equal a fresh fold; a changed row, record or owner is found."""
     hands = machine_in(tmp_path)
