@@ -9,21 +9,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
+import psycopg
 import typer
 
 from services.common.clock import SystemClock
 from services.common.config import ConfigError, Settings
-from services.common.errors import MotCuaError
+from services.common.errors import MotCuaError, Unavailable
 from services.common.eventlog.migrate import LOGINS, migrate
 from services.common.eventlog.postgres import PostgresKeys, PostgresLog
 from services.common.eventlog.recording import Cause, Recorder
 from services.intake.seed.load import seed
 from services.kiosk_sync.application.commands import order_machine
 from services.kiosk_sync.domain.machine import EnrolMachine, RevokeMachine
+from services.notify.application.queries import unknown_outcomes
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 kiosk = typer.Typer(no_args_is_help=True, help="Machines: who may speak.")
 app.add_typer(kiosk, name="kiosk")
+messages = typer.Typer(no_args_is_help=True, help="Messages: what became of them.")
+app.add_typer(messages, name="messages")
 
 Serial = Annotated[str, typer.Argument(help="Machine serial, for example VT01.")]
 By = Annotated[str, typer.Option(help="Who decides; stands in the log.")]
@@ -86,6 +90,32 @@ def revoke(serial: Serial, reason: Annotated[str, typer.Option()], by: By) -> No
     command = RevokeMachine(reason=reason, by=by)
     order_machine(_recorder(), serial, command, source="cli:revoke", key=key, cause=cause)
     typer.echo(f"{serial} may not speak any more")
+
+
+@messages.callback()
+def messages_group() -> None:
+    """Messages: what became of them."""
+
+
+@messages.command("unknown")
+def unknown(
+    office: Annotated[str, typer.Option(help="Only this office's, for example VT.")] = "",
+) -> None:
+    """List messages of which nobody knows whether they went out, most urgent first (as notify).
+
+    Reads MOTCUA_DATABASE_URL. One line each: due time, office, template, dossier, its code.
+    """
+    settings = Settings(os.environ)
+    url = settings.url("MOTCUA_DATABASE_URL", ("postgresql", "postgres"))
+    _finish(settings)
+    try:
+        with psycopg.connect(url, connect_timeout=5) as connection:
+            found = unknown_outcomes(connection, office=office)
+    except psycopg.Error as error:
+        raise Unavailable("postgresql", type(error).__name__) from error
+    for one in found:
+        words = (one.due_at or "at once", one.owner, one.template, one.dossier, one.code)
+        typer.echo("\t".join(words))
 
 
 def main() -> None:

@@ -88,7 +88,8 @@ def test_an_unknown_word_shows_the_usage(module: str) -> None:
        "--epoch", "0"), "--epoch"),
      (("kiosk", "revoke", "VT01"), "--reason"), (("migrate", "--now"), "--now"),
      (("nothing",), "nothing"), (("seed",), "MOTCUA_DATABASE_URL"),
-     (("migrate",), "MOTCUA_ROLE_PASSWORDS_FILE")],
+     (("migrate",), "MOTCUA_ROLE_PASSWORDS_FILE"),
+     (("messages", "unknown"), "MOTCUA_DATABASE_URL")],
 )  # fmt: skip
 def test_motcua_names_what_is_wrong(words: tuple[str, ...], named: str) -> None:
     """Missing options, unknown ones, values out of range, settings that are not there."""
