@@ -213,9 +213,8 @@ MUTANTS: Final = (
     ),
     Mutant(
         "rows and checkpoint of a read model move apart", "services/common/messaging/projector.py",
-        "        with connection.transaction(), connection.cursor() as cursor:\n"
-        "            for event in events:",
-        "        with connection.cursor() as cursor:\n            for event in events:",
+        "        with connection.transaction(), connection.cursor() as cursor:\n",
+        "        with connection.cursor() as cursor:\n",
         (f"{_MESSAGING}/test_projector.py::test_a_lost_session_moves_neither_rows_nor_checkpoint",),
     ),
     Mutant(

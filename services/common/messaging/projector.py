@@ -2,7 +2,8 @@
 """Read models: folds the log by position; rows and checkpoint move in one transaction.
 
 Appends nothing. One projector is active for each projection, by advisory lock; any projection can
-be dropped and is built again from position 0.
+be dropped and is built again from position 0. A batch is folded by whoever moves the checkpoint
+from the batch's beginning to its end, so a rebuild by hand beside it counts nothing twice.
 """
 
 import hashlib
@@ -75,17 +76,17 @@ class Projector:
 
     def catch_up(self, connection: psycopg.Connection) -> int:
         """Fold everything there is; returns the checkpoint. For commands and tests."""
-        position = self._prepare(connection)
         while True:
-            after = self._step(connection, position)
-            if after == position:
+            position = self._prepare(connection)
+            if self._step(connection, position) == position:
                 return position
-            position = after
 
     def rebuild(self, connection: psycopg.Connection) -> int:
-        """Drop the projection's tables and fold the whole log again; returns the checkpoint."""
-        with connection.transaction():
-            self._drop(connection)
+        """Drop the projection's tables and fold the whole log again; returns the checkpoint.
+
+        Safe beside a running projector: both fold, each batch goes to one of them.
+        """
+        self._prepare(connection, anew=True)
         return self.catch_up(connection)
 
     def digest(self, connection: psycopg.Connection) -> str:
@@ -115,8 +116,12 @@ class Projector:
             if self._step(connection, position) == position:
                 self._clock.sleep(POLL_S)
 
-    def _prepare(self, connection: psycopg.Connection) -> int:
+    def _prepare(self, connection: psycopg.Connection, *, anew: bool = False) -> int:
         with connection.transaction():
+            # CREATE … IF NOT EXISTS fails when two do it at once, so one at a time in a schema.
+            connection.execute(
+                "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_LOCK_CLASS, self._schema)
+            )
             connection.execute(
                 sql.SQL(
                     "CREATE TABLE IF NOT EXISTS {} (name text PRIMARY KEY, version integer"
@@ -127,7 +132,8 @@ class Projector:
                 sql.SQL("SELECT version, pos FROM {} WHERE name = %s").format(self._checkpoints),
                 (self._projection.name,),
             ).fetchone()
-            if row is not None and row[0] == self._projection.version and self._whole(connection):
+            current = row is not None and row[0] == self._projection.version
+            if row is not None and current and not anew and self._whole(connection):
                 return int(row[1])
             self._drop(connection)
             connection.execute(self._projection.ddl.encode())
@@ -145,13 +151,14 @@ class Projector:
         return row is not None and row[0] is not False
 
     def _drop(self, connection: psycopg.Connection) -> None:
-        for table in self._projection.tables:
-            name = sql.Identifier(self._schema, table)
-            connection.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(name))
+        # The checkpoint first, as a step does: it is what both wait for.
         connection.execute(
             sql.SQL("DELETE FROM {} WHERE name = %s").format(self._checkpoints),
             (self._projection.name,),
         )
+        for table in self._projection.tables:
+            name = sql.Identifier(self._schema, table)
+            connection.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(name))
 
     def _step(self, connection: psycopg.Connection, position: int) -> int:
         head = self._log.head()
@@ -166,10 +173,13 @@ class Projector:
         if through <= position:
             return position
         with connection.transaction(), connection.cursor() as cursor:
-            for event in events:
-                self._projection.fold(cursor, event)
             cursor.execute(
-                sql.SQL("UPDATE {} SET pos = %s WHERE name = %s").format(self._checkpoints),
-                (through, self._projection.name),
+                sql.SQL(
+                    "UPDATE {} SET pos = %s WHERE name = %s AND version = %s AND pos = %s"
+                ).format(self._checkpoints),
+                (through, self._projection.name, self._projection.version, position),
             )
+            if cursor.rowcount:
+                for event in events:
+                    self._projection.fold(cursor, event)
         return through

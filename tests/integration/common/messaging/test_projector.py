@@ -183,3 +183,28 @@ def test_a_killed_projector_is_followed_by_another(database: Database, log: Post
     with running(projector(database, log)):
         wait_until(lambda: checkpoint(database)[1] == log.head(), what="caught up")
     assert_equals_replay(database, log)
+
+
+def test_rebuilt_by_hand_while_running(database: Database, log: PostgresLog) -> None:
+    """A rebuild beside the running projector, twice at once: no error, nothing counted twice."""
+    append(log, 120)
+    failures: list[BaseException] = []
+
+    def rebuild() -> None:
+        try:
+            with psycopg.connect(database.url_for(ROLE), autocommit=True) as connection:
+                for _ in range(12):
+                    projector(database, log).rebuild(connection)
+        except BaseException as error:
+            failures.append(error)
+
+    with running(projector(database, log)):
+        hands = [threading.Thread(target=rebuild) for _ in range(2)]
+        for hand in hands:
+            hand.start()
+        for hand in hands:
+            hand.join(60)
+            assert not hand.is_alive(), "a rebuild did not end"
+        wait_until(lambda: checkpoint(database)[1] == 1200, what="caught up")
+    assert not failures, failures
+    assert_equals_replay(database, log)
