@@ -19,6 +19,7 @@ from services.common.clock import SystemClock
 from services.common.eventlog.postgres import PostgresLog
 from services.common.eventlog.record import RecordedEvent
 from services.common.messaging.projector import Projection, Projector
+from services.intake.projections.custody import CustodyProjection
 from services.intake.projections.dossier import DossierProjection
 from services.kiosk_sync.projections.machine import MachineProjection
 from services.notify.projections.notification import NotificationProjection
@@ -31,7 +32,7 @@ STATUS: Final = {
     9: "9 đã xử lý xong · finished", 10: "10 đã trả kết quả · returned",
 }  # fmt: skip
 PROJECTIONS: Final[tuple[type[Projection], ...]] = (
-    DossierProjection, MachineProjection, NotificationProjection,
+    DossierProjection, CustodyProjection, MachineProjection, NotificationProjection,
 )  # fmt: skip
 _STATES: Final = (
     "requested", "attempted", "accepted", "failed", "outcome_unknown", "delivered",

@@ -19,6 +19,7 @@ from services.common.clock import SystemClock
 from services.common.eventlog.migrate import READ_MODELS, migrate
 from services.common.eventlog.postgres import PostgresLog
 from services.common.messaging.projector import Projection, Projector
+from services.intake.projections.custody import CustodyProjection
 from services.intake.projections.dossier import DossierProjection
 from services.kiosk_sync.projections.machine import MachineProjection
 from services.notify.projections.notification import NotificationProjection
@@ -31,7 +32,7 @@ OF = {
     "kiosk_sync": ("kiosk-sync", "kiosk-sync-web", "kiosk-sync-downlink"),
 }
 PROJECTIONS: tuple[type[Projection], ...] = (
-    DossierProjection, MachineProjection, NotificationProjection,
+    DossierProjection, CustodyProjection, MachineProjection, NotificationProjection,
 )  # fmt: skip
 
 

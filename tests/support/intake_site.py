@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from infra.local.system import free_port
-from services.common.messaging.projector import Projector
+from services.common.messaging.projector import Projection, Projector
 from services.common.messaging.reactor_runner import ReactorRunner
 from services.common.runtime import CoreConfig
 from services.intake.bootstrap import Intake, bootstrap
@@ -116,10 +116,10 @@ def problem_of(response: TestResponse, status: int, code: str) -> list[str]:
     return [found["field"] for found in body["problems"]]
 
 
-def project(site: Site, database: Database) -> None:
-    """Fold the log into intake's read model, as its projector does."""
+def project(site: Site, database: Database, projection: Projection | None = None) -> None:
+    """Fold the log into a read model of intake, dossiers unless told, as its projector does."""
     projector = Projector(
-        DossierProjection(), site.office.log, site.office.clock,
+        projection or DossierProjection(), site.office.log, site.office.clock,
         database_url=database.url_for("motcua_intake"),
     )  # fmt: skip
     with psycopg.connect(database.url_for("motcua_intake"), autocommit=True) as connection:

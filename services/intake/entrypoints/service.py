@@ -11,6 +11,7 @@ from services.common.messaging.reactor_runner import Arrival, Outcome
 from services.common.telemetry.logs import get_logger
 from services.intake.application.pull import PullReturns
 from services.intake.bootstrap import Intake
+from services.intake.projections.custody import CustodyProjection
 from services.intake.projections.dossier import DossierProjection
 
 REACTIONS = "intake.reactions"
@@ -38,12 +39,11 @@ class IntakeService:
 def serve(intake: Intake) -> int:
     """Run until SIGTERM; returns the exit code."""
     runtime = intake.runtime
-    projector = Projector(
-        DossierProjection(),
-        runtime.log,
-        runtime.clock,
-        database_url=intake.config.core.database_url,
-    )
+    url = intake.config.core.database_url
+    projectors = [
+        Projector(projection, runtime.log, runtime.clock, database_url=url)
+        for projection in (DossierProjection(), CustodyProjection())
+    ]
 
     def puller(pull: PullReturns) -> Callable[[Callable[[], bool]], None]:
         # Each system has its own: one that is down or slow holds up no other.
@@ -57,5 +57,5 @@ def serve(intake: Intake) -> int:
 
         return run
 
-    background = (projector.run, *map(puller, intake.pulls))
+    background = (*(one.run for one in projectors), *map(puller, intake.pulls))
     return run_service(IntakeService, runtime, reactors=intake.reactors, background=background)

@@ -13,6 +13,7 @@ from services.common.web.server import serve as serve_site
 from services.intake.bootstrap import Intake, bootstrap
 from services.intake.config import Config, read_config
 from services.intake.web.catalogue import catalogue_routes
+from services.intake.web.custody import custody_routes
 from services.intake.web.dossiers import routes
 from services.intake.web.status import status_routes
 
@@ -23,6 +24,7 @@ def make_app(intake: Intake) -> Flask:
     app.config.update(let_in(read_officials(intake.config.officials_file)))
     api.register_blueprint(routes(intake))
     api.register_blueprint(catalogue_routes(intake))
+    api.register_blueprint(custody_routes(intake))
     api.register_blueprint(status_routes(intake))
     return app
 
