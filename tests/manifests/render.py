@@ -7,6 +7,7 @@ kubectl is on the machine a test compares every object with what it renders.
 ``python -m tests.manifests.render`` writes every overlay to ``build/k8s``.
 """
 
+import copy
 import re
 import sys
 from collections.abc import Callable
@@ -93,7 +94,10 @@ def _step(one: Object, step: Object) -> None:
         del at[last]
     else:
         assert step["op"] in {"add", "replace"}, step
-        at[last] = step["value"]
+        if last == "-":
+            at.append(copy.deepcopy(step["value"]))
+        else:
+            at[last] = step["value"]
 
 
 def _label(one: Object, label: Object) -> None:

@@ -118,20 +118,31 @@ READERS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(one["metadata"]["name"] for one in of("dev", "Deployment")))
-def test_every_process_finds_its_settings(name: str, tmp_path: Path) -> None:
-    """The rendered environment, with files in the place of Secrets, satisfies the real reader."""
-    (one,) = [d for d in of("dev", "Deployment") if d["metadata"]["name"] == name]
-    (settings,) = [m for m in of("dev", "ConfigMap") if m["metadata"]["name"] == "motcua-settings"]
+def environment_of(overlay: str, one: Object, folder: Path) -> dict[str, str]:
+    """Return the rendered environment of a Deployment, with files in the place of Secrets."""
+    (settings,) = [
+        found
+        for found in of(overlay, "ConfigMap")
+        if found["metadata"]["name"] == "motcua-settings"
+    ]
     env = dict(settings["data"])
     for entry in container_of(one)["env"]:
-        file = tmp_path / entry["value"].rpartition("/")[2]
+        file = folder / entry["value"].rpartition("/")[2]
         content = "ab" * 16 + "cd" * 16
         if "URL" in entry["name"]:
             scheme = "amqps" if "AMQP" in entry["name"] else "postgresql"
             content = f"{scheme}://somebody:long-enough-password@host/motcua"
         file.write_text(content, encoding="utf-8")
         env[entry["name"]] = str(file)
+    return env
+
+
+@pytest.mark.parametrize("overlay", NAMES)
+@pytest.mark.parametrize("name", sorted(one["metadata"]["name"] for one in of("dev", "Deployment")))
+def test_every_process_finds_its_settings(overlay: str, name: str, tmp_path: Path) -> None:
+    """The rendered environment, with files in the place of Secrets, satisfies the real reader."""
+    (one,) = [d for d in of(overlay, "Deployment") if d["metadata"]["name"] == name]
+    env = environment_of(overlay, one, tmp_path)
     service = next(s for s in sorted(READERS, key=len, reverse=True) if name.startswith(s))
     config = READERS[service](env, name.endswith(("-web", "-downlink")))
     core = getattr(config, "core", config)
