@@ -43,7 +43,15 @@ def bootstrap(config: Config) -> Intake:
             Reactor(name="intake.reactions", handlers=event_handlers(runtime.log, calendar_of)),
             Reactor(
                 name="intake.one_stop",
-                handlers=one_stop_handlers(runtime.log, systems.of, calendar_of),
+                handlers=one_stop_handlers(
+                    runtime.log, systems.of, calendar_of, lambda one: one not in systems.others
+                ),
+            ),
+            Reactor(
+                name="intake.one_stop_2026",
+                handlers=one_stop_handlers(
+                    runtime.log, systems.of, calendar_of, lambda one: one in systems.others
+                ),
             ),
         ),
         commands=commands,

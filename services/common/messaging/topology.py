@@ -20,18 +20,21 @@ DELIVERY_LIMIT: Final = 20
 QUEUE_LENGTH_MAX: Final = 1_000_000
 UNROUTED_LENGTH_MAX: Final = 100_000
 
+_ONE_STOP: Final = (
+    "dossier.accepted", "dossier.refused", "dossier.supplement_requested",
+    "dossier.supplement_received", "dossier.processing_started", "dossier.fee_due",
+    "dossier.fee_cleared", "dossier.withdrawn", "dossier.stopped", "dossier.completed",
+    "dossier.returned", "dossier.return_reversed",
+)  # fmt: skip
 BINDINGS: Final[dict[str, tuple[str, ...]]] = {
     "intake.reactions": (
         "kiosk.dossier_deposited", "kiosk.result_loaded", "kiosk.result_released",
         "kiosk.result_recalled", "kiosk.custody_unknown", "kiosk.bin_emptied",
         "dossier.return_reversed", "payment.settled",
     ),
-    "intake.one_stop": (
-        "dossier.accepted", "dossier.refused", "dossier.supplement_requested",
-        "dossier.supplement_received", "dossier.processing_started", "dossier.fee_due",
-        "dossier.fee_cleared", "dossier.withdrawn", "dossier.stopped", "dossier.completed",
-        "dossier.returned", "dossier.return_reversed",
-    ),
+    # One for each generation: a system that is down holds up only its own offices.
+    "intake.one_stop": _ONE_STOP,
+    "intake.one_stop_2026": _ONE_STOP,
     "payment.reactions": (
         "dossier.registered", "dossier.fee_due", "dossier.refused", "dossier.withdrawn",
         "dossier.stopped", "kiosk.cash_note_credited", "kiosk.cash_closed",

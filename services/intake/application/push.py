@@ -2,8 +2,9 @@
 """What the one-stop system is told: every status of a dossier with a code, in its order.
 
 The calls are upserts on the other side, so a repeated call is harmless. While the system is down
-``Unavailable`` pauses this queue alone and nothing is given up. A definite refusal is never tried
-again blindly: it becomes a disputed report with an owner and a due time.
+``Unavailable`` pauses its queue alone and nothing is given up; each generation's system has a
+queue of its own, so one that is down holds up no office of the other. A definite refusal is never
+tried again blindly: it becomes a disputed report with an owner and a due time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -54,9 +55,12 @@ class Step:
 
 
 def one_stop_handlers(
-    log: EventLog, one_stop_of: OneStopOf, calendar_of: CalendarOf
+    log: EventLog,
+    one_stop_of: OneStopOf,
+    calendar_of: CalendarOf,
+    serves: Callable[[str], bool] = lambda _: True,
 ) -> Mapping[str, Handler]:
-    """Return the handlers of ``intake.one_stop``: tell, and record the answer.
+    """Return the handlers of a one-stop queue: tell about offices it serves, record the answer.
 
     Messages may come in any order (the sweeper, a second replica), the dossier's own order is
     kept all the same: each one tells everything that is still open up to its event.
@@ -64,6 +68,8 @@ def one_stop_handlers(
 
     def tell(event: RecordedEvent) -> Sequence[Change]:
         known, untold = _untold(log.read_stream(event.stream))
+        if not serves(known.office):
+            return ()
         version, decided = known.version, list[DomainFact]()
         for step in untold:
             if step.event.version > event.version:

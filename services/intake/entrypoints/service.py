@@ -16,6 +16,7 @@ from services.intake.projections.dossier import DossierProjection
 
 REACTIONS = "intake.reactions"
 ONE_STOP = "intake.one_stop"
+ONE_STOP_2026 = "intake.one_stop_2026"
 _LOG = get_logger(__name__)
 
 
@@ -34,6 +35,11 @@ class IntakeService:
     def report(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """Tell the one-stop system until it acknowledges."""
         return self.runners.run(ONE_STOP, arrivals)
+
+    @consume(ONE_STOP_2026)
+    def report_2026(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+        """Tell the system of the offices that are on the interface of 2026."""
+        return self.runners.run(ONE_STOP_2026, arrivals)
 
 
 def serve(intake: Intake) -> int:

@@ -2,6 +2,7 @@
 """What the one-stop software is told of a dossier's life, and what happens when it says no."""
 
 import itertools
+from collections.abc import Callable
 from datetime import datetime
 
 import pytest
@@ -63,10 +64,10 @@ class Register:
 class Telling:
     """A province whose every event about dossiers reaches the reactor of the one-stop bridge."""
 
-    def __init__(self) -> None:
+    def __init__(self, serves: Callable[[str], bool] = lambda _: True) -> None:
         self.province, self.register = Province(), Register()
         log = self.province.log
-        handlers = one_stop_handlers(log, lambda _office: self.register, LogCalendar(log))
+        handlers = one_stop_handlers(log, lambda _: self.register, LogCalendar(log), serves)
         self.runner = ReactorRunner(
             Reactor(name="intake.one_stop", handlers=handlers),
             self.province.office.recorder("motcua_intake"), self.province.clock,
@@ -193,7 +194,8 @@ def test_whatever_leads_to_a_state_is_told() -> None:
     """The queue is bound to every event that leads to a state after registration."""
     moving = {name for name, row in TRANSITIONS.items() if row.target is not None}
     assert set(TOLD) == moving - {"dossier.registered", "dossier.imported"}
-    assert set(topology.BINDINGS["intake.one_stop"]) == set(TOLD)
+    for queue in ("intake.one_stop", "intake.one_stop_2026"):
+        assert set(topology.BINDINGS[queue]) == set(TOLD)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
@@ -240,3 +242,19 @@ def test_their_own_news_is_not_told_back(telling: Telling) -> None:
     telling.province.run()
     telling.tell()
     assert telling.statuses() == [2, 10]
+
+
+@pytest.mark.parametrize("office", ["VT", "CT"])
+def test_a_system_that_is_down_holds_up_its_own_offices_only(office: str) -> None:
+    """The queue of CT's system is done at once with what an office VT has to tell."""
+    telling = Telling(lambda served: served == office)
+    accepted(telling)
+    telling.register.down = True
+    if office == "VT":
+        with pytest.raises(Unavailable):
+            telling.tell()
+    else:
+        assert all(outcome is Outcome.HANDLED for outcome in telling.tell())
+    telling.register.down = False
+    telling.tell()
+    assert telling.statuses() == ([2] if office == "VT" else [])
