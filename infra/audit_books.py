@@ -4,9 +4,11 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
 
+from services.common.clock import VIETNAM
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.record import RecordedEvent
 from services.intake.application.cases import happening
@@ -149,6 +151,7 @@ def _dossiers(events: list[RecordedEvent], books: dict[str, Any]) -> list[Line]:
     disputed = {one.code for one in folded if one.disputed}
     rows = books["one_stop"]["dossiers"]
     theirs = {row["code"]: row["status"] for row in rows if row["code"] not in disputed}
+    due = {one.code: _stamp(one.due_at) for one in folded if one.code in theirs}
     told = Counter(
         str(event.data["code"])
         for event in _of(events, "dossier.reported")
@@ -159,10 +162,19 @@ def _dossiers(events: list[RecordedEvent], books: dict[str, Any]) -> list[Line]:
     handed = Counter(event.stream for event in _of(events, "dossier.returned"))
     return [
         Line("status of every dossier at the one-stop software", ours, theirs),
+        Line(
+            "due time of every dossier at the one-stop software",
+            due,
+            {row["code"]: row["due"] for row in rows if row["code"] in due},
+        ),
         Line("9 → 10 booked as often as told", dict(told), dict(tens)),
         Line("registered per dossier ≤ 1", _most(events, "dossier.registered"), 1),
         Line("returned per dossier ≤ 1", max((handed - corrected).values(), default=1), 1),
     ]
+
+
+def _stamp(instant: str) -> str:
+    return datetime.fromisoformat(instant).astimezone(VIETNAM).strftime("%Y%m%d%H%M%S")
 
 
 def shelf_of(events: Iterable[RecordedEvent]) -> MemoryShelf:

@@ -132,7 +132,12 @@ class OneStop:
             )
             if known.rowcount:
                 return _ok(_note(rows, code, int(status), stamps[0]))
-            return _ok(str(_reference(rows, code, int(status), stamps[0])))
+            # A step is told by itself; what a known dossier brings is when it is due from now on.
+            rows.execute("UPDATE dossier SET due = ? WHERE code = ?", (stamps[1], code))
+            first = rows.execute(
+                "SELECT reference FROM history WHERE code = ? ORDER BY id LIMIT 1", (code,)
+            )
+            return _ok(str(first.fetchone()["reference"]))
 
     def _progress(self, body: Body) -> dict[str, object]:
         row = _only(body)

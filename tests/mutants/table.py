@@ -219,8 +219,8 @@ MUTANTS: Final = (
     ),
     Mutant(
         "withdrawn dossiers are told as stopped", "services/intake/application/push.py",
-        "status=dossier.status, at=at)",
-        "status=8 if dossier.status == 7 else dossier.status, at=at)", (_DAY,),
+        "status=dossier.status, at=step.event.occurred_at",
+        "status=8 if dossier.status == 7 else dossier.status, at=step.event.occurred_at", (_DAY,),
     ),
     Mutant(
         "a bank credit is booked with one đồng too much", "services/payment/domain/ledger.py",

@@ -24,7 +24,7 @@ _ONE_STOP: Final = (
     "dossier.accepted", "dossier.refused", "dossier.supplement_requested",
     "dossier.supplement_received", "dossier.processing_started", "dossier.fee_due",
     "dossier.fee_cleared", "dossier.withdrawn", "dossier.stopped", "dossier.completed",
-    "dossier.returned", "dossier.return_reversed",
+    "dossier.returned", "dossier.return_reversed", "dossier.rescheduled",
 )  # fmt: skip
 BINDINGS: Final[dict[str, tuple[str, ...]]] = {
     "intake.reactions": (

@@ -40,7 +40,7 @@ class OneStop2020:
     def upsert(
         self, code: str, *, procedure: str, accepted_at: datetime, due_at: datetime, status: int
     ) -> str:
-        """Make the dossier known; returns the system's reference.
+        """Make the dossier, or its new due time, known; returns the system's reference.
 
         Raises:
             Unavailable: down, slow, or an answer that is not an acknowledgement.

@@ -73,7 +73,7 @@ class OneStopPort(Protocol):
     def upsert(
         self, code: str, *, procedure: str, accepted_at: datetime, due_at: datetime, status: int
     ) -> str:
-        """Make a dossier known that just got its code; returns a reference."""
+        """Make a dossier known, or when it is due from now on; returns a reference."""
         ...
 
     def progress(self, code: str, *, status: int, at: datetime) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the one-stop system is told: every status of a dossier with a code, in its order.
+"""What the one-stop system is told: every status and due time of a dossier with a code, in order.
 
 The calls are upserts on the other side, so a repeated call is harmless. While the system is down
 ``Unavailable`` pauses its queue alone and nothing is given up; each generation's system has a
@@ -27,9 +27,10 @@ TOLD: Final = (
     "dossier.accepted", "dossier.refused", "dossier.supplement_requested",
     "dossier.supplement_received", "dossier.processing_started", "dossier.fee_due",
     "dossier.fee_cleared", "dossier.withdrawn", "dossier.stopped", "dossier.completed",
-    "dossier.returned", "dossier.return_reversed",
+    "dossier.returned", "dossier.return_reversed", "dossier.rescheduled",
 )  # fmt: skip
-"""Events that bring a dossier into a status the one-stop system has to know."""
+"""Events that bring a dossier a status, or a due time, that the one-stop system has to know."""
+KEEPS_STATUS: Final = "dossier.rescheduled"
 ITS_OWN: Final = "system:one_stop"
 """Actor of what the system itself ordered: it need not be told."""
 SETTLE_WITHIN: Final = Term(working_days=1)
@@ -46,12 +47,16 @@ class Step:
     Attributes:
         event: what led to it.
         dossier: as it was right after.
-        first: the dossier just got its code; the system does not know it before.
+        accepted_at: when the dossier got its code.
+        first: it just got it; the system does not know it before.
+        redated: it became due at another time.
     """
 
     event: RecordedEvent
     dossier: Dossier
+    accepted_at: datetime
     first: bool
+    redated: bool
 
 
 def one_stop_handlers(
@@ -91,16 +96,25 @@ def _untold(story: Sequence[RecordedEvent]) -> tuple[Dossier, list[Step]]:
 
     What the system itself has overtaken is of the past: told now, it would be refused.
     """
-    known, steps = Dossier(), list[Step]()
+    known, steps, accepted_at = Dossier(), list[Step](), None
     for event in story:
         data, before = data_of(event), known
         known = evolve(known, event.type, data)
+        accepted_at = accepted_at or (event.occurred_at if known.code else None)
         if event.type in _ANSWERS:
             steps = [step for step in steps if not _is_answer(data, step)]
         elif event.meta.get("actor") == ITS_OWN:
             steps = []
-        elif event.type in TOLD and known.code:
-            steps.append(Step(event=event, dossier=known, first=not before.code))
+        elif event.type in TOLD and accepted_at is not None:
+            steps.append(
+                Step(
+                    event=event,
+                    dossier=known,
+                    accepted_at=accepted_at,
+                    first=not before.code,
+                    redated=known.due_at != before.due_at,
+                )
+            )
     return known, steps
 
 
@@ -126,14 +140,18 @@ def _answer(
 
 
 def _told(step: Step, one_stop: OneStopPort) -> str:
-    """Tell of the status reached; a dossier that just got its code is made known first."""
-    dossier, at = step.dossier, step.event.occurred_at
-    if not step.first:
-        return one_stop.progress(dossier.code, status=dossier.status, at=at)
+    """Tell of the status reached; a new dossier, and a new due time, are told with the dossier."""
+    dossier, reference = step.dossier, ""
+    if not step.first and step.event.type != KEEPS_STATUS:
+        reference = one_stop.progress(
+            dossier.code, status=dossier.status, at=step.event.occurred_at
+        )
+    if not step.first and not step.redated:
+        return reference
     return one_stop.upsert(
         dossier.code,
         procedure=dossier.procedure,
-        accepted_at=at,
+        accepted_at=step.accepted_at,
         due_at=datetime.fromisoformat(dossier.due_at),
         status=dossier.status,
     )

@@ -240,6 +240,24 @@ def test_every_other_end(sandbox: OneStopProcess, client: Client, end: list[int]
     assert sandbox.book()["dossiers"][0]["status"] == end[-1]
 
 
+def test_a_known_dossier_becomes_due_at_another_time(
+    sandbox: OneStopProcess, client: Client
+) -> None:
+    """The day moves; status and history stay, however often it is told."""
+    one_stop = client(sandbox.url)
+    tell(one_stop)
+    one_stop.progress(CODE, status=4, at=ACCEPTED + timedelta(minutes=1))
+    for _ in range(2):
+        one_stop.upsert(
+            CODE, procedure="2.000635", accepted_at=ACCEPTED, due_at=DUE + timedelta(days=3),
+            status=4,
+        )  # fmt: skip
+    (row,) = sandbox.book()["dossiers"]
+    stamp = (DUE + timedelta(days=3)).astimezone(VIETNAM).strftime("%Y%m%d%H%M%S")
+    assert (row["due"], row["status"]) == (stamp, 4)
+    assert [one["status"] for one in sandbox.book()["history"]] == [2, 4]
+
+
 def test_both_doors_lead_to_one_book(sandbox: OneStopProcess) -> None:
     """What one generation was told the other knows, with the same orders."""
     tell(of_2020(sandbox.url))

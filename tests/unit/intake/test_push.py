@@ -3,7 +3,7 @@
 
 import itertools
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 import pytest
 
@@ -15,7 +15,7 @@ from services.intake.adapters.calendar import LogCalendar
 from services.intake.adapters.one_stop import ReturnOrder
 from services.intake.application.ports import NotTakenError
 from services.intake.application.pull import PullReturns
-from services.intake.application.push import TOLD, one_stop_handlers
+from services.intake.application.push import KEEPS_STATUS, TOLD, one_stop_handlers
 from services.intake.domain.transitions import TRANSITIONS
 from tests.support.province import Province
 
@@ -29,6 +29,7 @@ class Register:
     def __init__(self) -> None:
         self.told: list[tuple[str, int]] = []
         self.made_known: list[str] = []
+        self.due: dict[str, datetime] = {}
         self.refuses: set[int] = set()
         self.orders: list[ReturnOrder] = []
         self.down = False
@@ -40,8 +41,13 @@ class Register:
         """Take a new dossier."""
         assert procedure
         assert due_at > accepted_at
+        if code in self.due:
+            self.due[code] = due_at
+            return "known"
         self.made_known.append(code)
-        return self._take(code, status)
+        reference = self._take(code, status)
+        self.due[code] = due_at
+        return reference
 
     def progress(self, code: str, *, status: int, at: datetime) -> str:
         """Take a status."""
@@ -193,7 +199,7 @@ def test_while_it_is_down_nothing_is_given_up(telling: Telling) -> None:
 def test_whatever_leads_to_a_state_is_told() -> None:
     """The queue is bound to every event that leads to a state after registration."""
     moving = {name for name, row in TRANSITIONS.items() if row.target is not None}
-    assert set(TOLD) == moving - {"dossier.registered", "dossier.imported"}
+    assert set(TOLD) == (moving | {KEEPS_STATUS}) - {"dossier.registered", "dossier.imported"}
     for queue in ("intake.one_stop", "intake.one_stop_2026"):
         assert set(topology.BINDINGS[queue]) == set(TOLD)
 
@@ -258,3 +264,27 @@ def test_a_system_that_is_down_holds_up_its_own_offices_only(office: str) -> Non
     telling.register.down = False
     telling.tell()
     assert telling.statuses() == ([2] if office == "VT" else [])
+
+
+def test_a_new_due_time_is_told(telling: Telling) -> None:
+    """A new date, and the time a supplement took, move the day the other side shows."""
+    dossier = accepted(telling)
+    code, seen = telling.province.dossier(dossier).code, []
+    for verb, words in (
+        ("reschedule", {"due_on": date(2026, 11, 27), "reason": "Chờ xác minh"}),
+        ("start", {"agency": "Phòng Tư pháp"}),
+        ("request-supplement", {"reasons": ["Thiếu"], "respond_by": None}),
+        ("receive-supplement", {}),
+    ):
+        telling.province.clock.at += timedelta(days=1)
+        telling.province.does(dossier, verb, **words)
+        telling.tell()
+        known = telling.province.dossier(dossier)
+        if verb != "request-supplement":
+            assert telling.register.due[code].isoformat() == known.due_at, verb
+        seen.append(known.due_at)
+    assert len(set(seen)) >= 2
+    assert seen[-1] > seen[0]
+    assert telling.statuses() == [2, 4, 5, 4]
+    reports = telling.province.types(f"dossier-{dossier}").count("dossier.reported")
+    assert reports == 5, "the new date is reported too"
