@@ -12,6 +12,7 @@ from typing import Annotated
 import psycopg
 import typer
 
+from infra.cli_subject import subject
 from services.common.clock import SystemClock
 from services.common.config import ConfigError, Settings
 from services.common.errors import MotCuaError, Unavailable
@@ -26,6 +27,7 @@ from services.notify.application.queries import unknown_outcomes
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 kiosk = typer.Typer(no_args_is_help=True, help="Machines: who may speak.")
 app.add_typer(kiosk, name="kiosk")
+app.add_typer(subject, name="subject")
 messages = typer.Typer(no_args_is_help=True, help="Messages: what became of them.")
 app.add_typer(messages, name="messages")
 

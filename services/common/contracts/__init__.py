@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every message that crosses a service border, with its example and its upcasters."""
 
-from services.common.contracts import catalogue, custody, dossier, kiosk, notification, payment
+from services.common.contracts import (
+    catalogue,
+    custody,
+    dossier,
+    kiosk,
+    notification,
+    payment,
+    subject,
+)
 from services.common.contracts.registry import (
     EventContract,
     all_contracts,
@@ -13,5 +21,5 @@ from services.common.contracts.registry import (
 
 __all__ = [
     "EventContract", "all_contracts", "catalogue", "current", "custody", "dossier", "kiosk",
-    "lookup", "newest", "notification", "payment", "problems_of",
+    "lookup", "newest", "notification", "payment", "problems_of", "subject",
 ]  # fmt: skip

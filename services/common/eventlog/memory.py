@@ -5,13 +5,19 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 from services.common.clock import Clock, SystemClock, to_micros
 from services.common.errors import Conflict, Refused
 from services.common.eventlog.checks import check
-from services.common.eventlog.ownership import foreign_category, key_reused, may_write
+from services.common.eventlog.ownership import (
+    ERASER,
+    foreign_category,
+    key_reused,
+    may_write,
+    not_eraser,
+)
 from services.common.eventlog.record import (
     Appended,
     AppendRequest,
@@ -162,6 +168,27 @@ class MemoryLog:
         with self._changed:
             return dict(self._personal.get(event_id, {}))
 
+    def forget(self, position: int) -> int:
+        """See ``EventLog.forget``."""
+        if self.role not in {None, ERASER}:
+            raise not_eraser()
+        with self._changed:
+            named = {
+                key
+                for event in self.read_positions([position])
+                if event.type == "subject.erased"
+                for key in cast("list[str]", event.data["keys"])
+            }
+            places = [
+                (fields, name)
+                for fields in self._personal.values()
+                for name, sealed in fields.items()
+                if str(sealed.key_id) in named
+            ]
+            for fields, name in places:
+                del fields[name]
+            return len(places)
+
     def handled_among(self, reactor: str, positions: Sequence[int]) -> frozenset[int]:
         """See ``EventLog.handled_among``."""
         with self._changed:
@@ -267,10 +294,13 @@ class MemoryKeys:
     def __init__(self, readable: frozenset[str] | None = None) -> None:
         """Open an empty store."""
         self._keys: dict[UUID, tuple[str, bytes]] = {}
+        self._destroyed: set[UUID] = set()
         self._readable = readable
 
     def put(self, key_id: UUID, purpose: str, secret: bytes) -> None:
         """See ``KeyStore.put``."""
+        if key_id in self._destroyed:
+            return
         known = self._keys.setdefault(key_id, (purpose, secret))
         if known != (purpose, secret):
             raise Refused(
@@ -287,3 +317,8 @@ class MemoryKeys:
                 "không có quyền dùng khóa cho mục đích này",
             )
         return known
+
+    def destroy(self, key_ids: Sequence[UUID]) -> int:
+        """See ``KeyStore.destroy``."""
+        self._destroyed |= set(key_ids)
+        return sum(self._keys.pop(key, None) is not None for key in key_ids)

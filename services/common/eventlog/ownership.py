@@ -9,12 +9,14 @@ from typing import Final
 from services.common.errors import Refused
 from services.common.eventlog.record import category_of
 
+ERASER: Final = "motcua_eraser"
 CATEGORIES: Final[dict[str, tuple[str, ...]]] = {
     "motcua_intake": ("dossier", "procedure", "office", "calendar"),
     "motcua_payment": ("payment", "cashbox", "receipt"),
     "motcua_notify": ("notification", "subscriber"),
     "motcua_kiosk_sync": ("kiosk", "grant", "config"),
-    "motcua_audit": ("subject", "access"),
+    "motcua_audit": ("access",),
+    ERASER: ("subject",),
 }
 SERVICE_ROLES: Final = tuple(CATEGORIES)
 
@@ -32,6 +34,11 @@ def foreign_category(stream: str) -> Refused:
         f"tài khoản này không được ghi vào luồng {stream}",
         field="stream",
     )
+
+
+def not_eraser() -> Refused:
+    """Return the refusal for a login that may not erase."""
+    return Refused("not_eraser", "this login may not erase", "tài khoản này không được xóa dữ liệu")
 
 
 def key_reused(source: str, key: str) -> Refused:

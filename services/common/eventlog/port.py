@@ -97,6 +97,17 @@ class EventLog(Protocol):
         """Return the ciphertexts that belong to one event, by field; empty after erasure."""
         ...
 
+    def forget(self, position: int) -> int:
+        """Delete the ciphertexts whose keys the ``subject.erased`` at ``position`` names.
+
+        Returns how many were deleted now; 0 when they are gone already or another event is there.
+
+        Raises:
+            Refused: ``not_eraser``: the login may not.
+            Unavailable: the log is down.
+        """
+        ...
+
     def handled_among(self, reactor: str, positions: Sequence[int]) -> frozenset[int]:
         """Return those of ``positions`` that ``reactor`` has handled already."""
         ...
@@ -138,6 +149,17 @@ class KeyStore(Protocol):
 
         Raises:
             Refused: ``purpose_not_granted`` when this login may not use the key's purpose.
+            Unavailable: the key database is down.
+        """
+        ...
+
+    def destroy(self, key_ids: Sequence[UUID]) -> int:
+        """Destroy data keys for good; returns how many were there.
+
+        A destroyed id takes no key any more: storing it again succeeds and stores nothing.
+
+        Raises:
+            Refused: ``not_eraser``: the login may not.
             Unavailable: the key database is down.
         """
         ...

@@ -15,7 +15,7 @@ from services.common.clock import to_micros
 from services.common.errors import Refused, Unavailable
 from services.common.eventlog.checks import check
 from services.common.eventlog.migrate import newest_version
-from services.common.eventlog.ownership import key_reused
+from services.common.eventlog.ownership import key_reused, not_eraser
 from services.common.eventlog.record import Appended, AppendRequest, RecordedEvent
 from services.common.eventlog.writer import Writer
 from services.common.personal import Sealed, unwrap_key, wrap_key
@@ -197,6 +197,11 @@ class PostgresLog:
             ).fetchall()
         return {row[0]: Sealed(row[1], bytes(row[2]), bytes(row[3])) for row in rows}
 
+    def forget(self, position: int) -> int:
+        """See ``EventLog.forget``."""
+        with lent(self._pool) as connection:
+            return _erased(connection, "SELECT eventlog.forget(%s, %s)", self.log_id, position)
+
     def handled_among(self, reactor: str, positions: Sequence[int]) -> frozenset[int]:
         """See ``EventLog.handled_among``."""
         with lent(self._pool) as connection:
@@ -284,6 +289,19 @@ class PostgresKeys:
                 "không có quyền dùng khóa cho mục đích này",
             )
         return str(purpose), unwrap_key(bytes(wrapped), self._kek)
+
+    def destroy(self, key_ids: Sequence[UUID]) -> int:
+        """See ``KeyStore.destroy``."""
+        with lent(self._pool) as connection:
+            return _erased(connection, "SELECT keys.destroy(%s)", list(key_ids))
+
+
+def _erased(connection: psycopg.Connection[Any], query: LiteralString, *values: object) -> int:
+    try:
+        row = connection.execute(query, values).fetchone()
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise not_eraser() from error
+    return 0 if row is None else int(row[0])
 
 
 class _Ear:

@@ -11,9 +11,9 @@ from services.common.errors import Conflict, Malformed, Refused
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.recording import Cause
 from services.common.telemetry.logs import get_logger
+from services.intake.application.codes import Codes
 from services.intake.application.commands import Commands
-from services.intake.application.facts import data_of
-from services.intake.application.imports import Complete, counter_id, imported_as
+from services.intake.application.imports import Complete, counter_id
 from services.intake.application.ports import OneStopPort, ReturnOrderLike
 from services.intake.domain.dossier_code import read_code
 
@@ -29,8 +29,7 @@ class PullReturns:
         self._log = log
         self._one_stop = one_stop
         self._commands = commands
-        self._offices: list[str] = []
-        self._offices_through = 0
+        self._codes = Codes(log)
 
     def once(self) -> int:
         """Record every new result to be returned; returns how many were new.
@@ -39,7 +38,7 @@ class PullReturns:
             Unavailable: one-stop system or log down; the next look makes up for it.
         """
         new = 0
-        self._learn_offices()
+        self._codes.learn()
         for order in self._one_stop.to_return():
             code = _code_of(order)
             dossier = None if code is None else self._dossier_of(code, order)
@@ -68,29 +67,10 @@ class PullReturns:
 
     def _dossier_of(self, code: str, order: ReturnOrderLike) -> str | None:
         """Return the dossier's id; a new one's where the order itself tells what it is."""
-        known = self._dossier_of_code(code)
+        known = self._codes.find(code)
         if known is None and order.counter is not None:
             return counter_id(code, order.counter)
         return known
-
-    def _dossier_of_code(self, code: str) -> str | None:
-        """Find a dossier by its code: among those we gave on the day inside it, then imported."""
-        _, day, number = code.split("-")
-        for office in self._offices:
-            stream = f"office-{office}.codes.{day[-6:]}"
-            for event in self._log.read_stream(stream, after_version=int(number) - 1, limit=1):
-                data = data_of(event)
-                if data["code"] == code:
-                    return str(data["dossier"])
-        found = (imported_as(self._log, code, office) for office in self._offices)
-        return next((dossier for dossier in found if dossier is not None), None)
-
-    def _learn_offices(self) -> None:
-        # Only what is new since the last look, however long the log has grown.
-        head = self._log.head()
-        opened = self._log.read_all(self._offices_through, types=["office.opened"])
-        self._offices += [str(data_of(e)["office"]) for e in opened if e.position <= head]
-        self._offices_through = head
 
 
 def _code_of(order: ReturnOrderLike) -> str | None:
