@@ -71,7 +71,9 @@ def test_a_refusal_goes_to_the_office_and_an_outage_does_not(
 ) -> None:
     """Down, then garbled, then no: only the no is the office's, until an official settles it."""
     dossier, quiet = site.registered(), site.registered()
-    push = ReactorRunner(site.intake.reactors[1], site.intake.runtime.recorder, site.office.clock)
+    name = "intake.one_stop_2026" if site.intake.config.second_offices else "intake.one_stop"
+    (reactor,) = [one for one in site.intake.reactors if one.name == name]
+    push = ReactorRunner(reactor, site.intake.runtime.recorder, site.office.clock)
     assert site.accept(dossier).status_code == 200
     accepted = site.office.newest("dossier.accepted")
     for fault in ({"down_s": 600}, {"down_s": 0, "wrong": 1}):
