@@ -155,12 +155,13 @@ class Hands:
 
         return str(self._until(f"acceptance of {dossier}", accepted))
 
-    def finish(self, code: str, machine: str) -> None:
-        """The agency's officials finish the dossier in the one-stop system."""
+    def finish(self, code: str, machine: str, due: str = "") -> None:
+        """The agency's officials finish the dossier in the one-stop system; they see its day."""
         url = f"{self._stack.http('one-stop')}/control/finish"
+        asked = {"MaHoSo": code, "machine": machine, "NgayHenTra": due}
 
         def finished() -> bool:
-            answer = self._http.post(url, json={"MaHoSo": code, "machine": machine}, timeout=10)
+            answer = self._http.post(url, json=asked, timeout=10)
             return answer.ok  # 404 until our report of the acceptance has arrived there
 
         self._until(f"{code} at the one-stop system", finished)

@@ -13,6 +13,7 @@ from infra.day.plan import Visit
 from infra.hands import Books, GaveUpError, Hands
 from infra.local.settings import MACHINES, Stack
 from infra.people import notes_for
+from services.common.clock import VIETNAM
 
 PATIENCE_S: Final = 40.0
 CELLS: Final = 60
@@ -175,7 +176,8 @@ class Desk(Hands):
 
     def finished(self) -> None:
         """The agency finishes it in the one-stop system; wait until the office knows."""
-        self.finish(self.code, self.visit.machine)
+        due = datetime.fromisoformat(self.file()["due_at"]).astimezone(VIETNAM)
+        self.finish(self.code, self.visit.machine, due.strftime(_STAMP))
         self.await_status(9)
 
     def must_refuse(self, verb: str, reason: str) -> None:

@@ -90,13 +90,18 @@ class OneStop:
         return 200, {"MaHoSo": code}
 
     def finish(self, body: Body) -> tuple[int, object]:
-        """Its officials finish a dossier: status 9, to be returned at a machine."""
+        """Its officials finish a dossier: status 9, to be returned at a machine.
+
+        With ``NgayHenTra`` they wait until they see that day: 409 before.
+        """
         code, machine = str(body.get("MaHoSo", "")), str(body.get("machine", ""))
         number = str(body.get("result_number") or f"KQ-{code}")
         with self._book.writing() as rows:
-            row = rows.execute("SELECT status FROM dossier WHERE code = ?", (code,)).fetchone()
+            row = rows.execute("SELECT status, due FROM dossier WHERE code = ?", (code,)).fetchone()
             if row is None or not machine:
                 return 404, {"error": "MaHoSo or machine unknown"}
+            if str(body.get("NgayHenTra") or row["due"]) != row["due"]:
+                return 409, {"error": f"due {row['due']}"}
             if row["status"] not in {2, 4, 9, 10}:
                 return 409, {"error": f"status {row['status']} is not finished"}
             if row["status"] in {2, 4}:

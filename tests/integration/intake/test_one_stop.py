@@ -252,8 +252,8 @@ def test_a_known_dossier_becomes_due_at_another_time(
             CODE, procedure="2.000635", accepted_at=ACCEPTED, due_at=DUE + timedelta(days=3),
             status=4,
         )  # fmt: skip
-    (row,) = sandbox.book()["dossiers"]
     stamp = (DUE + timedelta(days=3)).astimezone(VIETNAM).strftime("%Y%m%d%H%M%S")
+    (row,) = sandbox.book()["dossiers"]
     assert (row["due"], row["status"]) == (stamp, 4)
     assert [one["status"] for one in sandbox.book()["history"]] == [2, 4]
 
