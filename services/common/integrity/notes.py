@@ -57,7 +57,7 @@ class VerifierKey:
             name, identifier, material = text.strip().split("+", 2)
         except ValueError as error:
             raise NoteError("a verifier key is name+id+base64") from error
-        raw = _bytes(material)
+        raw = from_base64(material)
         if not _NAME.match(name) or len(raw) != 1 + _KEY_BYTES or raw[0] not in {1, 4}:
             raise NoteError("a verifier key names an Ed25519 key")
         key = cls(name, raw[0], raw[1:])
@@ -125,7 +125,7 @@ class Note:
         for line in self.signatures:
             match = _SIGNATURE.match(line)
             assert match is not None, "parse checked it"
-            raw = _bytes(match[2])
+            raw = from_base64(match[2])
             key = known.get((match[1], raw[:_ID_BYTES]))
             if key is not None:
                 _check(key, self.text, raw[_ID_BYTES:])
@@ -160,7 +160,7 @@ class Checkpoint:
         origin, *rest = text.removesuffix("\n").split("\n")
         if len(rest) < 2 or not re.fullmatch("0|[1-9][0-9]{0,18}", rest[0]) or not origin:  # noqa: PLR2004 - size, root
             raise NoteError("a checkpoint is origin, size and root, each in a line")
-        root = _bytes(rest[1])
+        root = from_base64(rest[1])
         if len(root) != _KEY_BYTES or "" in rest[2:]:
             raise NoteError("a checkpoint's root is a SHA-256 hash")
         return cls(origin=origin, size=int(rest[0]), root=root, extensions=tuple(rest[2:]))
@@ -185,6 +185,17 @@ def open_checkpoint(raw: str, keys: Sequence[VerifierKey]) -> tuple[Checkpoint, 
     return Checkpoint.parse(note.text), note
 
 
+def from_base64(text: str) -> bytes:
+    """Return the bytes; raises NoteError for anything but their one canonical spelling."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise NoteError("not base64") from error
+    if base64.b64encode(raw).decode() != text:
+        raise NoteError("not base64")  # bits behind the last byte: two spellings of one signature
+    return raw
+
+
 def _check(key: VerifierKey, text: str, signature: bytes) -> None:
     message = text.encode()
     if key.algorithm == COSIGNATURE:
@@ -199,13 +210,3 @@ def _check(key: VerifierKey, text: str, signature: bytes) -> None:
 
 def _line(key: VerifierKey, signature: bytes) -> str:
     return f"— {key.name} {base64.b64encode(key.key_id + signature).decode()}"
-
-
-def _bytes(text: str) -> bytes:
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise NoteError("not base64") from error
-    if base64.b64encode(raw).decode() != text:
-        raise NoteError("not base64")  # bits behind the last byte: two spellings of one signature
-    return raw
