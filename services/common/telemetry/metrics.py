@@ -51,3 +51,15 @@ hub_lag_seconds = Gauge(
 http_request_seconds = Histogram(
     "http_request_seconds", "Time to answer a request.", ["route", "code"], registry=REGISTRY
 )
+witness_answers_total = Counter(
+    "witness_answers_total", "Answers of this witness by HTTP status.", ("status",),
+    registry=REGISTRY,
+)  # fmt: skip
+cosign_total = Counter(
+    "cosign_total", "Checkpoints brought to a witness, by what came of it.",
+    ("witness", "outcome"), registry=REGISTRY,
+)  # fmt: skip
+cosign_lag_seconds = Gauge(
+    "cosign_lag_seconds", "For how long a witness has not cosigned the newest checkpoint.",
+    ("witness",), registry=REGISTRY,
+)  # fmt: skip
