@@ -19,7 +19,8 @@ from services.common.eventlog.ownership import CATEGORIES, SERVICE_ROLES
 
 OWNER: Final = "motcua_owner"
 RELAY: Final = "motcua_relay"
-LOGINS: Final = (*SERVICE_ROLES, RELAY)
+SEALER: Final = "motcua_sealer"
+LOGINS: Final = (*SERVICE_ROLES, RELAY, SEALER)
 READ_MODELS: Final = ("intake", "payment", "notify", "kiosk_sync")
 _LOCK: Final = 1297040196
 _PACKAGE: Final = "services.common.eventlog"

@@ -57,6 +57,45 @@ def fold(hashes: bytes) -> bytes:
     return row[0]
 
 
+class Edge:
+    """The tiles that are not full yet, one for each level; tells which hashes are final."""
+
+    def __init__(self, size: int, rows: list[list[bytes]]) -> None:
+        """Take the hashes of the partial tile of each level, lowest first."""
+        self.size = size
+        self._rows = rows
+
+    @classmethod
+    def of(cls, size: int, row: Callable[[int, int, int], list[bytes]]) -> "Edge":
+        """Find the edge of a tree; ``row(level, first, count)`` reads hashes of level 0, 8 …"""
+        rows, level, count = list[list[bytes]](), 0, size
+        while count:
+            full, rest = divmod(count, WIDTH)
+            rows.append(row(level, full * WIDTH, rest) if rest else [])
+            level, count = level + BITS, full
+        return cls(size, rows)
+
+    def copy(self) -> "Edge":
+        """Return one that grows on its own."""
+        return Edge(self.size, [list(row) for row in self._rows])
+
+    def append(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
+        """Add a leaf; returns (level, index, hash) of every subtree of 256^n leaves it completes."""
+        self.size += 1
+        done, tile, carry = list[tuple[int, int, bytes]](), 0, leaf
+        while True:
+            if tile == len(self._rows):
+                self._rows.append([])
+            self._rows[tile].append(carry)
+            if len(self._rows[tile]) < WIDTH:
+                return done
+            carry = fold(b"".join(self._rows[tile]))
+            self._rows[tile] = []
+            tile += 1
+            level = tile * BITS
+            done.append((level, (self.size >> level) - 1, carry))
+
+
 def entry(content_hash: bytes, recorded_at_us: int) -> bytes:
     """Return the entry of an event."""
     return content_hash + recorded_at_us.to_bytes(8, signed=True)

@@ -38,6 +38,11 @@ relay_lag_seconds = Gauge(
     "relay_lag_seconds", "Age of the oldest event that is not confirmed yet.", registry=REGISTRY
 )
 relay_leader = Gauge("relay_leader", "1 while this process leads.", registry=REGISTRY)
+sealed_size = Gauge("sealed_size", "Events under the newest checkpoint.", registry=REGISTRY)
+seal_lag_seconds = Gauge(
+    "seal_lag_seconds", "Age of the oldest event when it was sealed; 0 at rest.", registry=REGISTRY
+)
+seal_refused = Gauge("seal_refused", "1 once the log is not as it was written.", registry=REGISTRY)
 projection_lag_events = Gauge(
     "projection_lag_events", "Events a projection has not folded yet.", ("projection",),
     registry=REGISTRY,

@@ -203,3 +203,23 @@ def test_an_entry_is_what_the_leaf_covers() -> None:
     entry = tiles.entry(bytes(32), 1_700_000_000_000_000)
     assert len(entry) == tiles.ENTRY_BYTES
     assert tiles.bundle([entry, b""]) == b"\x00\x28" + entry + b"\x00\x00"
+
+
+def test_an_edge_tells_what_is_final() -> None:
+    """Every subtree of 256^n leaves once, as soon as it is complete, wherever one begins."""
+    leaves = many(66_000)
+    edge, told = tiles.Edge.of(0, lambda *_: []), dict[tuple[int, int], bytes]()
+    for number, one in enumerate(leaves, start=1):
+        for level, index, found in edge.append(one):
+            assert (index + 1) << level == number
+            told[level, index] = found
+        if number in {255, 256, 257, 65_536, 65_537}:
+            again = tiles.Edge.of(number, lambda level, first, count: (
+                leaves[first : first + count] if level == 0
+                else [told[level, at] for at in range(first, first + count)]
+            ))  # fmt: skip
+            assert again.copy().append(bytes(32)) == edge.copy().append(bytes(32))
+    assert sorted(told) == [*((8, n) for n in range(257)), (16, 0)]
+    read = reader(leaves)
+    assert told[8, 3] == read(8, 3)
+    assert told[16, 0] == read(16, 0)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sealer: signs what the log has become; ``python -m services.common.audit.sealer``.
+
+One of any number of replicas leads, by a session advisory lock. It is at most a second, or 1,000
+events, behind, and rests while the log rests. Once it finds that something was changed it signs
+nothing more, stays not ready and says so until somebody has looked (ADR-0014): what depends on
+sealing, the machines' right to take money first, then ends by itself.
+"""
+
+import os
+import random
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+
+from services.common.audit.sealing import BATCH, LOCK_CLASS, Sealing, Seals, TamperedError
+from services.common.clock import SystemClock, to_micros
+from services.common.config import ConfigError, Settings
+from services.common.integrity.notes import NoteError, Signer
+from services.common.runtime import log_format
+from services.common.telemetry import metrics
+from services.common.telemetry.health import HEARTBEAT_EVERY_S, Health, HealthServer
+from services.common.telemetry.logs import configure_logs, get_logger
+
+POLL_S: Final = 1.0
+EVERY_S: Final = 0.5
+PAUSE_FIRST_S: Final = 0.2
+PAUSE_LAST_S: Final = 30.0
+_SESSION: Final = (
+    "-c statement_timeout=30000 -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2"
+    " -c tcp_keepalives_count=3 -c tcp_user_timeout=10000 -c application_name=sealer"
+)
+_CLOCK: Final = SystemClock()
+_LOG = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealerConfig:
+    """Settings of the sealer; its database login is ``motcua_sealer``."""
+
+    seals: Seals
+    database_url: str
+    metrics_port: int
+    log_format: str | None
+
+
+def read_config(settings: Settings) -> SealerConfig:
+    """Return the config; raises ConfigError with everything that is missing or wrong."""
+    log_id = settings.whole("MOTCUA_LOG_ID", low=1)
+    epoch = settings.whole("MOTCUA_LOG_EPOCH", 1, low=1)
+    seed = settings.key("MOTCUA_SEAL_KEY")
+    with_next = any(name.startswith("MOTCUA_SEAL_NEXT_KEY") for name in settings.environ)
+    next_seed = settings.key("MOTCUA_SEAL_NEXT_KEY") if with_next else b""
+    database_url = settings.url("MOTCUA_DATABASE_URL", ("postgresql", "postgres"))
+    metrics_port = settings.whole("MOTCUA_METRICS_PORT", high=65_535)
+    words = log_format(settings)
+    settings.finish()
+    origin = f"motcua247/{log_id}/{epoch}"
+    try:
+        seals = Seals(
+            log_id=log_id, origin=origin, signer=Signer(origin, seed),
+            following=Signer(origin, next_seed) if with_next else None,
+        )  # fmt: skip
+    except (NoteError, ValueError) as error:
+        raise ConfigError((f"MOTCUA_SEAL_KEY: {error}",)) from error
+    return SealerConfig(
+        seals=seals, database_url=database_url, metrics_port=metrics_port, log_format=words
+    )
+
+
+def run(config: SealerConfig, stopping: threading.Event, health: Health) -> None:
+    """Seal whenever in the lead until ``stopping``; reconnects with jittered back-off."""
+    pause_s = PAUSE_FIRST_S
+    state = {"database": False, "log": True}
+    health.register("database", lambda: state["database"])
+    health.register("log as it was written", lambda: state["log"])
+    while not stopping.is_set():
+        try:
+            with psycopg.connect(
+                config.database_url, autocommit=True, connect_timeout=5, options=_SESSION,
+                keepalives_idle=5, keepalives_interval=2, keepalives_count=3,
+                tcp_user_timeout=10_000,
+            ) as connection:  # fmt: skip
+                state["database"] = True
+                if not _lead(connection, config.seals.log_id, stopping, health):
+                    return
+                sealing = Sealing(connection, config.seals)
+                state["log"], pause_s = True, PAUSE_FIRST_S
+                metrics.seal_refused.set(0)
+                _seal(connection, sealing, stopping, health)
+        except psycopg.Error as error:
+            state["database"] = False
+            _LOG.warning("sealer_interrupted", error=type(error).__name__)
+        except TamperedError as error:
+            state["log"] = False
+            metrics.seal_refused.set(1)
+            _LOG.error("log_not_as_written", found=str(error))
+        _paused(random.uniform(pause_s / 2, pause_s), stopping, health)  # noqa: S311
+        pause_s = min(PAUSE_LAST_S, pause_s * 2)
+
+
+def _lead(
+    connection: psycopg.Connection, log_id: int, stopping: threading.Event, health: Health
+) -> bool:
+    """Wait for the lead; False when stopping."""
+    while True:
+        row = connection.execute(
+            "SELECT pg_try_advisory_lock(%s, %s)", (LOCK_CLASS, log_id)
+        ).fetchone()
+        if row is not None and row[0]:
+            return True
+        if _paused(POLL_S, stopping, health):
+            return False
+
+
+def _seal(
+    connection: psycopg.Connection, sealing: Sealing, stopping: threading.Event, health: Health
+) -> None:
+    connection.execute("LISTEN eventlog")
+    while not stopping.is_set():
+        health.beat()
+        before = sealing.frontier.size
+        age_us = sealing.step(to_micros(_CLOCK.now()))
+        metrics.sealed_size.set(sealing.frontier.size)
+        metrics.seal_lag_seconds.set((age_us or 0) / 1e6)
+        if age_us is None:
+            for _ in connection.notifies(timeout=POLL_S, stop_after=1):
+                pass
+        elif sealing.frontier.size - before < BATCH:
+            # Two checkpoints a second say as much as hundreds.
+            stopping.wait(EVERY_S)
+
+
+def _paused(seconds: float, stopping: threading.Event, health: Health) -> bool:
+    """Wait with a beating heart; return early, and True, when stopping."""
+    until_s = _CLOCK.monotonic_s() + seconds
+    while not stopping.is_set() and (left_s := until_s - _CLOCK.monotonic_s()) > 0:
+        health.beat()
+        stopping.wait(min(HEARTBEAT_EVERY_S, left_s))
+    return stopping.is_set()
+
+
+def main() -> int:
+    """Run the sealer until SIGTERM; returns the exit code."""
+    try:
+        config = read_config(Settings(os.environ))
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    configure_logs("sealer", config.log_format)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    health = Health()
+    server = HealthServer(health, config.metrics_port)
+    server.start()
+    try:
+        run(config, stopping, health)
+    finally:
+        server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
