@@ -67,7 +67,7 @@ class Edge:
 
     @classmethod
     def of(cls, size: int, row: Callable[[int, int, int], list[bytes]]) -> "Edge":
-        """Find the edge of a tree; ``row(level, first, count)`` reads hashes of level 0, 8 …"""
+        """Find the edge of a tree; ``row(level, first, count)`` reads hashes of level 0, 8, 16."""
         rows, level, count = list[list[bytes]](), 0, size
         while count:
             full, rest = divmod(count, WIDTH)
@@ -80,7 +80,7 @@ class Edge:
         return Edge(self.size, [list(row) for row in self._rows])
 
     def append(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
-        """Add a leaf; returns (level, index, hash) of every subtree of 256^n leaves it completes."""
+        """Add a leaf; returns (level, index, hash) of each subtree of 256^n leaves it completes."""
         self.size += 1
         done, tile, carry = list[tuple[int, int, bytes]](), 0, leaf
         while True:

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks a log event by event, from its rows or from an export; says what is wrong, and where.
+
+Needs Python and ``cryptography`` only. Everything is computed anew: content hash, leaf, tree,
+density of positions and versions, order of time, and at each checkpoint its signature and root.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.common.integrity.merkle import Frontier
+from services.common.integrity.notes import (
+    Checkpoint,
+    NoteError,
+    VerifierKey,
+    open_checkpoint,
+)
+
+FINDINGS_MAX: Final = 1_000
+_STREAM, _SUBJECT, _VERSION = b',"stream":"', b',"subject":', b',"version":'
+_LOG_ID: Final = b',"log_id":'
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something is wrong.
+
+    Attributes:
+        where: ``position 17``, ``checkpoint 1000``, ``events 901–1000``, ``stream payment-…``.
+        what: in words.
+    """
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        """One line."""
+        return f"{self.where}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """An event as it has to be checked.
+
+    Attributes:
+        position: where it stands.
+        recorded_at_us: when it was committed.
+        content: canonical bytes that its content hash covers.
+        content_hash: as stored; None where only the content is kept.
+        leaf_hash: as stored, in the table or in a tile; None where it is not kept.
+    """
+
+    position: int
+    recorded_at_us: int
+    content: bytes
+    content_hash: bytes | None = None
+    leaf_hash: bytes | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """What was checked and what was found."""
+
+    findings: list[Finding] = field(default_factory=list)
+    events: int = 0
+    sealed: int = 0
+    checkpoints: int = 0
+    root: bytes = b""
+    keys: list[VerifierKey] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        """Nothing was found."""
+        return not self.findings
+
+    def add(self, where: str, what: str) -> None:
+        """Note something, at most 1,000 times."""
+        if len(self.findings) < FINDINGS_MAX:
+            self.findings.append(Finding(where, what))
+
+
+class LogChecker:
+    """Takes events in position order and checkpoints by size."""
+
+    def __init__(
+        self, log_id: int, keys: Sequence[VerifierKey], checkpoints: Iterable[tuple[int, str]]
+    ) -> None:
+        """Trust ``keys`` and those they vouch for; ``checkpoints`` are (size, note) by size."""
+        self.report = Report(keys=list(keys))
+        self._log_id = b"%d," % log_id
+        self._frontier = Frontier()
+        self.versions: dict[bytes, int] = {}
+        self._position = self._last_us = 0
+        self._clean_through = 0
+        self._astray = False
+        self._checkpoints = iter(checkpoints)
+        self._origin: str | None = None
+        self._due = self._next()
+
+    def event(self, leaf: Leaf) -> None:
+        """Check the next event."""
+        report, expected = self.report, self._position + 1
+        if leaf.position != expected:
+            what = f"position {leaf.position} stands where {expected} should"
+            report.add(f"position {expected}", what)
+            # The tree goes on as if nothing were missing; its root then tells that it is not so.
+        self._position = leaf.position
+        digest = hashlib.sha256(leaf.content).digest()
+        computed = hashlib.sha256(
+            b"\x00" + digest + leaf.recorded_at_us.to_bytes(8, signed=True)
+        ).digest()
+        where = f"position {leaf.position}"
+        if leaf.content_hash is not None and leaf.content_hash != digest:
+            report.add(where, "the content is not what was hashed")
+        elif leaf.leaf_hash is not None and leaf.leaf_hash != computed:
+            report.add(where, "content or time is not what was hashed into the tree")
+        if leaf.recorded_at_us < self._last_us:
+            report.add(where, "recorded_at falls")
+        self._last_us = max(self._last_us, leaf.recorded_at_us)
+        self._check_version(where, leaf.content)
+        self._frontier.append(computed)
+        report.events += 1
+        while self._due is not None and self._due.size <= self._frontier.size:
+            self._check_root(self._due)
+            self._due = self._next()
+
+    def end(self) -> Report:
+        """Finish: what is left of the checkpoints is of events that are not there."""
+        while self._due is not None:
+            self.report.add(
+                f"checkpoint {self._due.size}", f"the log has {self._frontier.size} events only"
+            )
+            self._due = self._next()
+        self.report.root = self._frontier.root()
+        return self.report
+
+    def _check_version(self, where: str, content: bytes) -> None:
+        stream, version, log_id = _places(content)
+        if log_id != self._log_id:
+            self.report.add(where, "the event is of another log")
+        expected = self.versions.get(stream, 0) + 1
+        if version != expected:
+            what = f"version {version} of {stream.decode()} stands where {expected} should"
+            self.report.add(where, what)
+        self.versions[stream] = version
+
+    def _check_root(self, checkpoint: Checkpoint) -> None:
+        first, last = self._clean_through + 1, checkpoint.size
+        if checkpoint.size < self._frontier.size:
+            self.report.add(f"checkpoint {last}", "two checkpoints of one size")
+        elif self._frontier.root() == checkpoint.root:
+            self._clean_through = last
+            self.report.sealed = last
+        elif not self._astray:
+            # From here on every root differs; the first one says where.
+            self._astray = True
+            self.report.add(f"events {first}–{last}", "the root is not the one that was signed")
+
+    def _next(self) -> Checkpoint | None:
+        for size, raw in self._checkpoints:
+            where = f"checkpoint {size}"
+            try:
+                checkpoint, _ = open_checkpoint(raw, self.report.keys)
+                following = checkpoint.next_keys()
+            except NoteError as error:
+                self.report.add(where, str(error))
+                continue
+            if checkpoint.size != size:
+                self.report.add(where, f"it is signed for size {checkpoint.size}")
+                continue
+            if self._origin not in {None, checkpoint.origin}:
+                self.report.add(where, f"it is of {checkpoint.origin}, not of {self._origin}")
+                continue
+            self._origin = checkpoint.origin
+            self.report.checkpoints += 1
+            self.report.keys += [key for key in following if key not in self.report.keys]
+            return checkpoint
+        return None
+
+
+def _places(content: bytes) -> tuple[bytes, int, bytes]:
+    """Return stream, version and log_id of canonical content bytes.
+
+    The keys stand in order and none of these can stand inside of a string, where quotes are
+    escaped; nested objects stand before them.
+    """
+    try:
+        at_version = content.rindex(_VERSION)
+        at_subject = content.rindex(_SUBJECT, 0, at_version)
+        at_stream = content.rindex(_STREAM, 0, at_subject)
+        at_log = content.rindex(_LOG_ID, 0, at_stream)
+        stream = content[at_stream + len(_STREAM) : at_subject - 1]
+        version = int(content[at_version + len(_VERSION) : -1])
+        start = at_log + len(_LOG_ID)
+        return stream, version, content[start : content.index(b",", start) + 1]
+    except ValueError:
+        return b"?", -1, b""
+
+
+def segments(total: int, each: int) -> Iterator[tuple[int, int]]:
+    """Yield (first, last) position of each part of a log, from 1."""
+    for first in range(1, total + 1, each):
+        yield first, min(first + each - 1, total)

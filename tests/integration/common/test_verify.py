@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever somebody with all rights changes in a sealed log is found, and where."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from typing import Any
+
+import psycopg
+import pytest
+
+from services.common.audit.sealing import Sealing, Seals
+from services.common.audit.subjects import Erase, erase
+from services.common.audit.verify import verify_log, verify_snapshot
+from services.common.clock import SystemClock
+from services.common.eventlog.recording import Recorder
+from services.common.integrity.checker import Report
+from services.common.integrity.notes import Signer
+from tests.support.database import LOG_ID, Database, fresh_database
+from tests.support.events import fresh, request
+from tests.support.offices import SERVICE_KEY, HandClock, Office
+from tests.support.tampering import ACTS, Vandal
+
+ORIGIN = f"motcua247/{LOG_ID}/1"
+SIGNER = Signer(ORIGIN, bytes(range(32)))
+KEYS = [SIGNER.verifier]
+SEALS = Seals(log_id=LOG_ID, origin=ORIGIN, signer=SIGNER)
+
+
+def fill(database: Database, events: int) -> None:
+    """Make a log with people in it, sealed every now and then."""
+    with ExitStack() as opened:
+
+        def log_as(role: str) -> object:
+            return opened.enter_context(closing(database.log(role)))
+
+        keys = opened.enter_context(closing(database.keys("motcua_kiosk_sync")))
+        office = Office(log_as, keys, HandClock())  # type: ignore[arg-type]
+        erased, *_ = [office.deposit(pouch=uuid.uuid4().hex[:12]) for _ in range(30)]
+        eraser = opened.enter_context(closing(database.log("motcua_eraser")))
+        store = opened.enter_context(closing(database.keys("motcua_eraser")))
+        recorder = Recorder(eraser, store, SystemClock(), SERVICE_KEY)
+        order = Erase(dossier=erased, basis="request", reference="CV-1", official="cb007")
+        erase(recorder, store, order)
+        log = opened.enter_context(closing(database.log()))
+        seal(database)
+        while (left := events - log.head()) > 0:
+            log.append(request((fresh(), 0, min(left, 7)), (fresh(), 0, 3)))
+            if log.head() % 5 == 0:
+                seal(database)
+    seal(database)
+
+
+def seal(database: Database) -> None:
+    """Seal everything there is."""
+    with psycopg.connect(database.url_for("motcua_sealer"), autocommit=True) as connection:
+        sealing = Sealing(connection, SEALS)
+        while sealing.step(1_800_000_000_000_000) is not None:
+            pass
+
+
+def newest(connection: psycopg.Connection[Any]) -> tuple[int, str]:
+    row = connection.execute(
+        "SELECT size, note FROM eventlog.checkpoint ORDER BY size DESC LIMIT 1"
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), str(row[1])
+
+
+@pytest.fixture(scope="module")
+def sealed(server_url: str) -> Iterator[Database]:
+    """A sealed log of some 600 events."""
+    with fresh_database(server_url) as database:
+        fill(database, 600)
+        yield database
+
+
+def vandalised(database: Database, act: str, seed: int) -> tuple[str, Report]:
+    """Do ``act`` in a transaction, verify what it left, and undo it."""
+    with psycopg.connect(database.owner_url) as connection:
+        connection.execute("SET session_replication_role = replica")
+        size, note = newest(connection)
+        where = ACTS[act](Vandal(connection, seed, size))
+        report = verify_snapshot(connection, LOG_ID, KEYS, known=[note])
+        connection.rollback()
+    return where, report
+
+
+def placed(where: str, report: Report) -> bool:
+    """Say whether something was found there."""
+    return any(found.where.startswith(tuple(where.split("|"))) for found in report.findings)
+
+
+def test_a_good_log_is_good(sealed: Database) -> None:
+    """Nothing is found; erased data are no finding; progress ends at the end."""
+    told: list[tuple[int, int]] = []
+    with psycopg.connect(sealed.url_for("motcua_audit")) as connection:
+        report = verify_log(
+            connection, LOG_ID, KEYS, progress=lambda done, total: told.append((done, total))
+        )
+    assert [str(found) for found in report.findings] == []
+    assert report.good
+    assert report.events == report.sealed >= 600
+    assert report.checkpoints > 2
+    assert told[-1] == (report.events, report.events)
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_every_harm_is_found(sealed: Database, act: str) -> None:
+    """Three times, elsewhere each time; and where it happened is said."""
+    for seed in range(3):
+        where, report = vandalised(sealed, act, seed)
+        assert placed(where, report), (
+            act, seed, where, [str(found) for found in report.findings][:5],
+        )  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1500)
+def test_a_thousand_harms_are_found(server_url: str) -> None:
+    """Over 5,000 events, a thousand seeded harms of every kind: all found, all placed."""
+    with fresh_database(server_url) as database:
+        fill(database, 5_000)
+        missed = []
+        for seed in range(1_000):
+            act = sorted(ACTS)[seed % len(ACTS)]
+            where, report = vandalised(database, act, seed)
+            if not placed(where, report):
+                missed.append((act, seed))
+        assert missed == []
