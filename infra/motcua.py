@@ -12,6 +12,7 @@ from typing import Annotated
 import psycopg
 import typer
 
+from infra import cli_verify
 from infra.cli_subject import subject
 from services.common.clock import SystemClock
 from services.common.config import ConfigError, Settings
@@ -28,6 +29,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 kiosk = typer.Typer(no_args_is_help=True, help="Machines: who may speak.")
 app.add_typer(kiosk, name="kiosk")
 app.add_typer(subject, name="subject")
+app.command("verify")(cli_verify.verify)
+app.command("checkpoint")(cli_verify.checkpoint)
+app.command("seal-key")(cli_verify.seal_key)
 messages = typer.Typer(no_args_is_help=True, help="Messages: what became of them.")
 app.add_typer(messages, name="messages")
 

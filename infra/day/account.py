@@ -31,6 +31,7 @@ def account(console: Console, local: Stack, crowd: Crowd, failed: list[str]) -> 
         lines = _settled_lines(log, hands, crowd)
         events = whole_log(log)
         lines += figures.read_models(local, log)
+        lines += figures.seals(local, log)
         _story(console, log, crowd.outcomes[0].dossier)
         _counts(console, "Dossiers by status", figures.by_status(events))
         _counts(console, "Where pouches, papers and results are", figures.by_place(events))

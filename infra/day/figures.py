@@ -13,11 +13,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from psycopg import sql
 
 from infra.audit_books import Line, dossiers_of, shelf_of
-from infra.local.settings import Stack
+from infra.local.settings import LOG_ID, Stack
 from infra.local.system import wait_until
+from services.common.audit.sealer import origin_of
+from services.common.audit.verify import verify_log
 from services.common.clock import SystemClock
 from services.common.eventlog.postgres import PostgresLog
 from services.common.eventlog.record import RecordedEvent
+from services.common.integrity.notes import Signer
 from services.common.messaging.projector import Projection, Projector
 from services.intake.projections.custody import CustodyProjection
 from services.intake.projections.dossier import DossierProjection
@@ -104,6 +107,26 @@ def read_models(local: Stack, log: PostgresLog) -> list[Line]:
             fresh = projector.digest(connection)
         lines.append(Line(f"read model {projection.name} = fresh replay", live, fresh))
     return lines
+
+
+def seals(local: Stack, log: PostgresLog) -> list[Line]:
+    """Verify the whole log once everything is sealed."""
+    seed = bytes.fromhex(local.secret("seal_key").read_text(encoding="utf-8"))
+    key = Signer(origin_of(LOG_ID, 1), seed).verifier
+    with psycopg.connect(local.database_url("motcua_audit"), autocommit=True) as connection:
+        wait_until("everything sealed", partial(_is_sealed, connection, log.head()), 30.0)
+        report = verify_log(connection, LOG_ID, [key])
+    return [
+        Line("events under a signed checkpoint", log.head(), report.sealed),
+        Line("changes a full verification finds", [], [str(one) for one in report.findings]),
+    ]
+
+
+def _is_sealed(connection: psycopg.Connection, head: int) -> bool:
+    row = connection.execute(
+        "SELECT max(size) FROM eventlog.checkpoint WHERE log_id = %s", (LOG_ID,)
+    ).fetchone()
+    return row is not None and row[0] == head
 
 
 def latencies(local: Stack, events: list[RecordedEvent]) -> dict[str, tuple[str, ...]]:

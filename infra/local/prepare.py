@@ -26,7 +26,7 @@ from services.kiosk_sync.domain.machine import EnrolMachine
 
 DEFINITIONS: Final = Path("infra/rabbitmq/definitions.json")
 WEB: Final = ("intake-web", "payment-web", "kiosk-sync-web", "kiosk-sync-downlink")
-NAMEKO: Final = ("intake", "payment", "notify", "kiosk-sync", "relay")
+NAMEKO: Final = ("intake", "payment", "notify", "kiosk-sync", "relay", "sealer")
 
 
 def everything(stack: Stack) -> None:

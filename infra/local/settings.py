@@ -43,7 +43,7 @@ _PORTS: Final = (
     "intake", "intake-web", "intake-web-http", "payment", "payment-web", "payment-web-http",
     "notify",
     "kiosk-sync", "kiosk-sync-web", "kiosk-sync-web-http", "kiosk-sync-downlink",
-    "kiosk-sync-downlink-http", "relay", "bank", "smsc", "smsc-http", "one-stop",
+    "kiosk-sync-downlink-http", "relay", "sealer", "bank", "smsc", "smsc-http", "one-stop",
     *(f"{what}-{serial}" for serial in MACHINES
       for what in ("edge", "line", "line-web", "line-downlink")),
 )  # fmt: skip
@@ -133,6 +133,7 @@ def _write_secrets(stack: Stack) -> None:
         "service_key": secrets.token_hex(32),
         "kek": secrets.token_hex(32),
         "payos_key": secrets.token_hex(32),
+        "seal_key": secrets.token_hex(32),
         "smpp_password": secrets.token_hex(8)[:8],
         "one_stop_session": secrets.token_hex(16),
         "central_sign": sign.private_bytes_raw().hex(),

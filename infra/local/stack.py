@@ -99,6 +99,10 @@ def _kiosk_sync(stack: Stack) -> dict[str, str]:
     }
 
 
+def _sealer(stack: Stack) -> dict[str, str]:
+    return {"MOTCUA_SEAL_KEY_FILE": str(stack.secret("seal_key"))}
+
+
 def _nothing(_stack: Stack) -> dict[str, str]:
     return {}
 
@@ -109,6 +113,7 @@ _OWN: Final[dict[str, Callable[[Stack], dict[str, str]]]] = {
     "notify": _notify,
     "kiosk_sync": _kiosk_sync,
     "relay": _nothing,
+    "sealer": _sealer,
 }
 
 
@@ -126,6 +131,8 @@ def processes(stack: Stack) -> dict[str, tuple[list[str], dict[str, str]]]:
             table[process] = ([*module, kind], environment(stack, process, role))
     relay = [python, "-m", "services.common.relay"]
     table["relay"] = (relay, environment(stack, "relay", "motcua_relay"))
+    sealer = [python, "-m", "services.common.audit.sealer"]
+    table["sealer"] = (sealer, environment(stack, "sealer", "motcua_sealer"))
     for name, words in sandboxes(stack).items():
         table[f"sandbox-{name}"] = ([python, "-m", *words], environment(stack, name, None))
     for serial in MACHINES:

@@ -14,6 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from services.common.audit.sealer import read_config as sealer_config
 from services.common.config import Settings
 from services.common.messaging import topology
 from services.common.relay import read_config as relay_config
@@ -97,7 +98,10 @@ def test_there_is_a_workload_for_every_process() -> None:
     """The same processes as on one machine, started by the same words."""
     text = Path("infra/local/stack.py").read_text(encoding="utf-8")
     assert '"intake", "payment", "notify", "kiosk_sync"' in text
-    wanted = {"relay": ["python", "-m", "services.common.relay"]}
+    wanted = {
+        "relay": ["python", "-m", "services.common.relay"],
+        "sealer": ["python", "-m", "services.common.audit.sealer"],
+    }
     kinds = {"notify": [], "kiosk_sync": ["web", "downlink"]}
     for service in ("intake", "payment", "notify", "kiosk_sync"):
         name, module = service.replace("_", "-"), ["python", "-m", f"services.{service}"]
@@ -115,6 +119,7 @@ READERS = {
     "notify": lambda env, web: notify_config(env),
     "kiosk-sync": lambda env, web: kiosk_sync_config(env, web=web),
     "relay": lambda env, web: relay_config(Settings(env)),
+    "sealer": lambda env, web: sealer_config(Settings(env)),
 }
 
 
@@ -149,7 +154,7 @@ def test_every_process_finds_its_settings(overlay: str, name: str, tmp_path: Pat
     assert core.metrics_port == 9797
     ports = {port["name"]: port["containerPort"] for port in container_of(one)["ports"]}
     assert ports["metrics"] == core.metrics_port
-    if service != "relay":
+    if service not in {"relay", "sealer"}:
         assert core.http_host == "0.0.0.0"
         assert getattr(config, "http_port", 0) == ports.get("http", ports.get("https", 0))
 
@@ -236,7 +241,7 @@ def test_topology_and_rights_are_the_codes() -> None:
     rights = {p["spec"]["user"]: p["spec"]["permissions"] for p in of("dev", "Permission")}
     services = ("intake", "payment", "notify", "kiosk_sync", "relay")
     assert rights == {f"motcua_{name}": topology.permissions(name) for name in services}
-    assert {one["metadata"]["name"] for one in of("dev", "User")} == set(READERS)
+    assert {one["metadata"]["name"] for one in of("dev", "User")} == set(READERS) - {"sealer"}
 
 
 def test_scaled_workloads_have_no_fixed_number() -> None:

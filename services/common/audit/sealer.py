@@ -59,7 +59,7 @@ def read_config(settings: Settings) -> SealerConfig:
     metrics_port = settings.whole("MOTCUA_METRICS_PORT", high=65_535)
     words = log_format(settings)
     settings.finish()
-    origin = f"motcua247/{log_id}/{epoch}"
+    origin = origin_of(log_id, epoch)
     try:
         seals = Seals(
             log_id=log_id, origin=origin, signer=Signer(origin, seed),
@@ -70,6 +70,11 @@ def read_config(settings: Settings) -> SealerConfig:
     return SealerConfig(
         seals=seals, database_url=database_url, metrics_port=metrics_port, log_format=words
     )
+
+
+def origin_of(log_id: int, epoch: int) -> str:
+    """Return a log's name in checkpoints; a restore that lost events begins a new epoch."""
+    return f"motcua247/{log_id}/{epoch}"
 
 
 def run(config: SealerConfig, stopping: threading.Event, health: Health) -> None:

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever somebody with all rights changes in a sealed log is found, and where."""
 
+import json
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -113,6 +118,57 @@ def test_every_harm_is_found(sealed: Database, act: str) -> None:
         assert placed(where, report), (
             act, seed, where, [str(found) for found in report.findings][:5],
         )  # fmt: skip
+
+
+def motcua(database: Database, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line as audit."""
+    environ = {
+        "MOTCUA_DATABASE_URL": database.url_for("motcua_audit"), "MOTCUA_LOG_ID": str(LOG_ID),
+        "MOTCUA_SEAL_KEY": bytes(range(32)).hex(),
+    }  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "infra.motcua", *words],
+        check=False, capture_output=True, text=True, timeout=60, env={**os.environ, **environ},
+    )  # fmt: skip
+
+
+def test_the_command_line(sealed: Database, tmp_path: Path) -> None:
+    """Key and checkpoint are printed, kept, and given to the verifier; 0 is good."""
+    key = motcua(sealed, "seal-key").stdout.strip()
+    assert key == str(SIGNER.verifier)
+    keys, kept = tmp_path / "keys", tmp_path / "checkpoint"
+    keys.write_text(key + "\n")
+    kept.write_text(motcua(sealed, "checkpoint").stdout)
+    done = motcua(sealed, "verify", "--key", str(keys), "--known", str(kept))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("as written\n")
+    said = json.loads(motcua(sealed, "verify", "--key", key, "--json").stdout)
+    assert (said["good"], said["findings"]) == (True, [])
+
+
+def test_the_command_line_says_no(server_url: str, tmp_path: Path) -> None:
+    """1 and the place for a changed log or a foreign key; 2 for what cannot be checked."""
+    key = str(SIGNER.verifier)
+    with fresh_database(server_url) as database:
+        empty = motcua(database, "checkpoint")
+        assert (empty.returncode, empty.stderr) == (2, "not_sealed: nothing is sealed yet\n")
+        fill(database, 60)
+        with psycopg.connect(database.owner_url) as connection:
+            connection.execute("SET session_replication_role = replica")
+            connection.execute("UPDATE eventlog.event SET type = 'x' WHERE pos = 7")
+        done = motcua(database, "verify", "--key", key)
+        assert done.returncode == 1
+        assert done.stdout.startswith("position 7: ")
+        assert done.stdout.endswith("CHANGED\n")
+        foreign = str(Signer(ORIGIN, bytes(range(1, 33))).verifier)
+        assert "trusted" in motcua(database, "verify", "--key", foreign).stdout
+        other = tmp_path / "other"
+        other.write_text("no checkpoint")
+        for words in (("--key", "x"), ("--key", key, "--known", str(other)),
+                      ("--key", key, "--known", str(tmp_path / "absent"))):  # fmt: skip
+            bad = motcua(database, "verify", *words)
+            assert (bad.returncode, bad.stdout) == (2, ""), words
+            assert len(bad.stderr.splitlines()) == 1
 
 
 @pytest.mark.long
