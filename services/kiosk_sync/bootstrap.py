@@ -8,6 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from services.common.messaging.reaction import Reactor
 from services.common.runtime import Runtime
+from services.kiosk_sync.adapters.seals import PostgresSeals
+from services.kiosk_sync.application.leases import LeaseTerms, MoneyLeases
 from services.kiosk_sync.application.orders import Orders
 from services.kiosk_sync.application.reactions import EVENT_HANDLERS
 from services.kiosk_sync.application.upload import Journals
@@ -23,6 +25,7 @@ class KioskSync:
     reactors: tuple[Reactor, ...]
     journals: Journals
     orders: Orders
+    leases: MoneyLeases
 
 
 def bootstrap(config: Config) -> KioskSync:
@@ -31,10 +34,13 @@ def bootstrap(config: Config) -> KioskSync:
     handlers = EVENT_HANDLERS(runtime.log, runtime.clock)
     box = X25519PrivateKey.from_private_bytes(config.central_box_key)
     sign = Ed25519PrivateKey.from_private_bytes(config.central_sign_key)
+    seals = PostgresSeals(runtime.read_models, config.core.log_id, runtime.clock)
+    terms = LeaseTerms(lease_s=config.money_lease_s, late_s=config.seal_late_s)
     return KioskSync(
         config=config,
         runtime=runtime,
         reactors=(Reactor(name="kiosk_sync.reactions", handlers=handlers),),
         journals=Journals(runtime.recorder, runtime.keys, box),
         orders=Orders(runtime.recorder, sign),
+        leases=MoneyLeases(seals, sign, runtime.clock, terms),
     )

@@ -30,6 +30,7 @@ _JOURNAL: Final = b"motcua/journal/v1\x00"
 _GENESIS: Final = b"motcua/genesis/v1\x00"
 _BATCH: Final = b"motcua/batch/v1\x00"
 _ORDER: Final = b"motcua/order/v1\x00"
+_LEASE: Final = b"motcua/lease/v1\x00"
 _EXPANDED_MAX: Final = 20_000_000
 
 
@@ -125,6 +126,14 @@ class BoxedKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to take money, both ends in microseconds since the epoch."""
+
+    from_us: int
+    until_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
     """A run of records with what belongs to them, as the centre reads it."""
 
@@ -192,6 +201,22 @@ def verify_order(centre_key: bytes, serial: str, document: JsonObject) -> dict[s
     if not _verified(centre_key, signature, _ORDER + canonical_json([serial, order])):
         raise ProtocolError("sig", "not signed by the centre for this machine")
     return order
+
+
+def sign_lease(key: Ed25519PrivateKey, serial: str, lease: Lease) -> dict[str, Json]:
+    """Return the centre's word that one machine may take money."""
+    terms: dict[str, Json] = {"from": lease.from_us, "until": lease.until_us}
+    return {"lease": terms, "sig": key.sign(_LEASE + canonical_json([serial, terms])).hex()}
+
+
+def verify_lease(centre_key: bytes, serial: str, document: JsonObject) -> Lease:
+    """Return the lease of a document; raises ProtocolError unless the centre signed it."""
+    terms, signature = document.get("lease"), document.get("sig")
+    if not isinstance(terms, dict) or not isinstance(signature, str):
+        raise ProtocolError("lease", "not a signed lease")
+    if not _verified(centre_key, signature, _LEASE + canonical_json([serial, terms])):
+        raise ProtocolError("sig", "not signed by the centre for this machine")
+    return Lease(from_us=_whole(terms, "from", "lease"), until_us=_whole(terms, "until", "lease"))
 
 
 def encode_upload(upload: Upload) -> bytes:

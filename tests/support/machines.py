@@ -8,9 +8,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from services.common.canonical import canonical_json
-from services.common.clock import SystemClock
+from services.common.clock import SystemClock, to_micros
 from services.kiosk_sync import protocol
 from services.kiosk_sync.application.orders import code_hash
+from services.kiosk_sync.edge.agent.lease import LEASE
 from services.kiosk_sync.edge.agent.machine import Machine
 from services.kiosk_sync.edge.control import Hands
 from services.kiosk_sync.edge.devices.simulators import (
@@ -40,6 +41,15 @@ def no_fault(step: str) -> None:
     """Nothing goes wrong."""
 
 
+def lease(seconds: float, *, after_s: float = 0, serial: str = SERIAL) -> dict:
+    """Return the centre's word that the machine may take money for ``seconds``."""
+    now_us = to_micros(SystemClock().now())
+    terms = protocol.Lease(
+        from_us=now_us + int(after_s * 1e6), until_us=now_us + int((after_s + seconds) * 1e6)
+    )
+    return protocol.sign_lease(CENTRE_SIGN, serial, terms)
+
+
 def open_store(folder: Path, store_type: type[Store] = Store) -> Store:
     """Open the machine's file."""
     identity = Identity(SERIAL, EPOCH, CENTRE_BOX.public_key())
@@ -47,15 +57,21 @@ def open_store(folder: Path, store_type: type[Store] = Store) -> Store:
 
 
 def machine_in(
-    folder: Path, *, fault: Callable[[str], None] = no_fault, store_type: type[Store] = Store
-) -> Hands:
-    """Return the machine of ``folder`` with one procedure in its catalogue."""
+    folder: Path, *, fault: Callable[[str], None] = no_fault, store_type: type[Store] = Store,
+    lease_s: float | None = 86_400,
+) -> Hands:  # fmt: skip
+    """Return the machine of ``folder`` with one procedure in its catalogue and a money lease."""
     store = open_store(folder, store_type)
     with store.transaction() as tx:
         tx.rows(
             "INSERT OR REPLACE INTO catalogue VALUES (?, ?)",
             str(PROCEDURE["code"]), canonical_json(PROCEDURE),
         )  # fmt: skip
+        if lease_s is not None:
+            tx.rows(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+                LEASE, canonical_json(lease(lease_s)).decode(),
+            )  # fmt: skip
     mechanics = Mechanics(folder / "mechanics.json", fault)
     intake, locks = SimulatedIntake(mechanics), SimulatedLocks(mechanics)
     validator = SimulatedValidator(mechanics)

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlparse
 
 from services.kiosk_sync import protocol
-from tests.support.machines import EPOCH, MACHINE_SIGN, PROCEDURE, SERIAL
+from tests.support.machines import EPOCH, MACHINE_SIGN, PROCEDURE, SERIAL, lease
 
 
 class SmallCentre(ThreadingHTTPServer):
@@ -22,6 +22,7 @@ class SmallCentre(ThreadingHTTPServer):
         self.keys: list[protocol.BoxedKey] = []
         self.orders: list[dict] = []
         self.faults: list[str | tuple[int, dict, dict]] = []
+        self.lease: object = lease(86_400)
         self.uploads = 0
         self.catalogues = 0
         self.waits: list[int] = []
@@ -99,7 +100,9 @@ class Answering(BaseHTTPRequestHandler):
             case "/kiosk/v1/catalogue":
                 assert asked == {"serial": SERIAL, "epoch": str(EPOCH)}
                 self.server.catalogues += 1
-                return 200, {"procedures": [{**PROCEDURE, "version": 9}]}
+                return 200, {
+                    "procedures": [{**PROCEDURE, "version": 9}], "money_lease": self.server.lease,
+                }  # fmt: skip
             case _:
                 self.server.waits.append(int(asked["wait"]))
                 return 200, {"orders": self.server.orders[int(asked["after"]) :]}

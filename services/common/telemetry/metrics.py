@@ -68,3 +68,7 @@ cosign_lag_seconds = Gauge(
     "cosign_lag_seconds", "For how long a witness has not cosigned the newest checkpoint.",
     ("witness",), registry=REGISTRY,
 )  # fmt: skip
+money_lease_withheld_total = Counter(
+    "money_lease_withheld_total", "Leases not given to machines because sealing was late.",
+    registry=REGISTRY,
+)  # fmt: skip

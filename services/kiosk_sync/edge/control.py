@@ -31,6 +31,7 @@ from services.kiosk_sync.edge.agent.cash import (
     take_credits,
 )
 from services.kiosk_sync.edge.agent.deposit import Application, deposit, readable
+from services.kiosk_sync.edge.agent.lease import may_take_money
 from services.kiosk_sync.edge.agent.machine import BIN, Machine
 from services.kiosk_sync.edge.agent.recall import recall
 from services.kiosk_sync.edge.agent.release import collect, grant_of, load
@@ -160,6 +161,7 @@ class Hands:
             "acked": confirmed(store),
             "downlink": store.lane("down"),
             "fork": store.meta(FORK),
+            "takes_money": may_take_money(self.machine),
             "alarms": {
                 str(name): str(value)
                 for name, value in store.rows(

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from services.common.canonical import JsonObject, canonical_json
 from services.common.errors import Unavailable
 from services.kiosk_sync import protocol
+from services.kiosk_sync.edge.agent.lease import keep_lease
 from services.kiosk_sync.edge.agent.machine import Machine
 from services.kiosk_sync.edge.agent.orders import apply_order
 from services.kiosk_sync.edge.centre import Answer, Centre
@@ -27,6 +28,7 @@ from services.kiosk_sync.edge.store.store import DOWN, UP, Batch, Store
 FORK: Final = "fork"
 ALARM_UP: Final = "alarm.up"
 ALARM_DOWN: Final = "alarm.down"
+ALARM_LEASE: Final = "alarm.lease"
 _BYTES_MAX: Final = 900_000  # before compression, so the compressed body is below the limit
 _OK: Final = 200
 _CONFLICT: Final = 409
@@ -193,6 +195,7 @@ class Receiver:
         procedures = answer.body.get("procedures")
         if answer.status != _OK or not isinstance(procedures, list):
             return
+        self._renew(answer.body.get("money_lease"))
         with self._machine.store.transaction() as tx:
             tx.rows("DELETE FROM catalogue")
             for procedure in procedures:
@@ -202,6 +205,17 @@ class Receiver:
                 )
         if procedures:
             self._catalogue_at = now
+
+    def _renew(self, document: object) -> None:
+        if not isinstance(document, dict):
+            return  # sealing is late; the lease that is kept runs out by itself
+        try:
+            keep_lease(self._machine, document)
+        except protocol.ProtocolError as error:
+            self._machine.store.note(ALARM_LEASE, f"lease refused: {error}")
+            _LOG.error("lease_refused", reason=str(error))
+        else:
+            self._machine.store.forget(ALARM_LEASE)
 
 
 class Backoff:

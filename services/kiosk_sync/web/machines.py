@@ -116,12 +116,15 @@ def journal_routes(service: KioskSync) -> StrictBlueprint:
         @blueprint.arguments(JournalQuerySchema, location="query")
         @blueprint.response(200)
         def get(self, place: dict[str, Any]) -> Any:
-            """Return what the office's machines take or give back today."""
+            """Return what the machines take or give back today, and the right to take money."""
             machine = service.journals.authorise(
                 place["serial"], place["epoch"], peer_fingerprint()
             )
             today = service.runtime.clock.now().astimezone(VIETNAM).date()
-            return {"procedures": catalogues.of_office(machine.office, today)}
+            return {
+                "procedures": catalogues.of_office(machine.office, today),
+                "money_lease": service.leases.lease(place["serial"]),
+            }
 
     return blueprint
 

@@ -13,6 +13,7 @@ from typing import Final, cast
 
 from services.common.canonical import Json
 from services.common.errors import Refused
+from services.kiosk_sync.edge.agent.lease import require_lease
 from services.kiosk_sync.edge.agent.machine import (
     Intent,
     Machine,
@@ -48,9 +49,10 @@ def open_cash(machine: Machine, dossier: str) -> None:
     Whoever calls has shown ``TERMS`` (``dossier_view`` has them) before.
 
     Raises:
-        Refused: ``dossier_not_here``, ``already_paid``, ``cash_busy``.
+        Refused: ``money_lease_expired``, ``dossier_not_here``, ``already_paid``, ``cash_busy``.
     """
     with machine.busy:
+        require_lease(machine)
         dossier = known_dossier(dossier)
         if not machine.store.rows("SELECT 1 FROM deposit WHERE dossier = ?", dossier):
             raise Refused("dossier_not_here", "not handed in here", "hồ sơ không nộp tại máy này")

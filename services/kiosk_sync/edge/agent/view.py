@@ -5,6 +5,7 @@ from typing import cast
 
 from services.common.canonical import Json, parse_json
 from services.kiosk_sync.edge.agent.cash import TERMS
+from services.kiosk_sync.edge.agent.lease import may_take_money
 from services.kiosk_sync.edge.agent.machine import Machine, known_dossier
 from services.kiosk_sync.edge.agent.release import grant_of
 from services.kiosk_sync.edge.store.fold import RECALLED, RELEASED
@@ -36,7 +37,7 @@ def dossier_view(machine: Machine, dossier: str) -> dict[str, Json]:
         "offer": offer and {name: offer[name] for name in ("token", "amount_vnd", "qr")},
         "paid": paid and {name: paid[name] for name in ("method", "paid_vnd", "overpaid_vnd")},
         "cash": {"notes": notes, "total_vnd": total},
-        "cash_terms": TERMS if deposited and paid is None else None,
+        "cash_terms": TERMS if deposited and paid is None and may_take_money(machine) else None,
         "grant": None if grant is None or state in {RELEASED, RECALLED} else grant.cell,
         "released": state == RELEASED,
         "screen": _screen(deposited=bool(deposited), offer=offer, paid=paid, state=state),
