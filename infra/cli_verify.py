@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """``motcua verify``, ``motcua checkpoint``, ``motcua seal-key``: proofs about the log."""
 
-import json
 import os
-import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import psycopg
 import typer
 
+from services.common.audit.export import export
 from services.common.audit.sealer import origin_of
-from services.common.audit.verify import Progress, verify_log
+from services.common.audit.verify import verify_log
 from services.common.config import Settings
 from services.common.errors import Refused, Unavailable
-from services.common.integrity.checker import Report
-from services.common.integrity.notes import NoteError, Signer, VerifierKey
+from services.common.integrity.bundle import (
+    BundleError,
+    on_terminal,
+    print_report,
+    read_keys,
+    verify_bundle,
+)
+from services.common.integrity.notes import NoteError, Signer
 
 Key = Annotated[
     list[str],
@@ -27,34 +30,34 @@ Known = Annotated[
     list[Path] | None,
     typer.Option(help="Checkpoint kept elsewhere that the log has to contain."),
 ]
-_SHOWN: int = 50
 
 
 def verify(
     key: Key,
     *,
+    bundle: Annotated[Path | None, typer.Option(help="Verify this bundle instead.")] = None,
     known: Known = None,
     as_json: Annotated[bool, typer.Option("--json", help="Say it as JSON.")] = False,
 ) -> None:
     """Check every event, every seal and the tables beside the log (as audit).
 
-    Reads MOTCUA_DATABASE_URL and MOTCUA_LOG_ID. Exit code 0: nothing was changed; 1: something
-    was, and where; 2: it could not be checked.
+    Reads MOTCUA_DATABASE_URL and MOTCUA_LOG_ID, or a bundle and neither. Exit code 0: nothing was
+    changed; 1: something was, and where; 2: it could not be checked.
     """
-    settings = Settings(os.environ)
-    url = settings.url("MOTCUA_DATABASE_URL", ("postgresql", "postgres"))
-    log_id = settings.whole("MOTCUA_LOG_ID", low=1)
-    settings.finish()
     try:
         keys = read_keys(key)
         notes = [path.read_text(encoding="utf-8") for path in known or ()]
-        with psycopg.connect(url, connect_timeout=5) as connection:
-            report = verify_log(connection, log_id, keys, known=notes, progress=on_terminal())
-    except (NoteError, OSError) as error:
+        if bundle is not None:
+            report = verify_bundle(bundle, keys, known=notes, progress=on_terminal())
+        else:
+            url, log_id = _log()
+            with psycopg.connect(url, connect_timeout=5) as connection:
+                report = verify_log(connection, log_id, keys, known=notes, progress=on_terminal())
+    except (NoteError, BundleError, OSError, UnicodeError) as error:
         raise Refused("cannot_verify", str(error), "không kiểm tra được") from error
     except psycopg.Error as error:
         raise Unavailable("postgresql", type(error).__name__) from error
-    say(report, as_json=as_json)
+    raise typer.Exit(print_report(report, as_json=as_json))
 
 
 def checkpoint() -> None:
@@ -62,10 +65,7 @@ def checkpoint() -> None:
 
     Reads MOTCUA_DATABASE_URL and MOTCUA_LOG_ID.
     """
-    settings = Settings(os.environ)
-    url = settings.url("MOTCUA_DATABASE_URL", ("postgresql", "postgres"))
-    log_id = settings.whole("MOTCUA_LOG_ID", low=1)
-    settings.finish()
+    url, log_id = _log()
     try:
         with psycopg.connect(url, connect_timeout=5) as connection:
             row = connection.execute(
@@ -92,49 +92,25 @@ def seal_key() -> None:
     typer.echo(str(Signer(origin_of(log_id, epoch), seed).verifier))
 
 
-def read_keys(words: Sequence[str]) -> list[VerifierKey]:
-    """Return the keys named by text or file; raises NoteError, OSError."""
-    texts = [
-        line
-        for word in words
-        for line in (
-            Path(word).read_text(encoding="utf-8").split() if Path(word).is_file() else [word]
-        )
-    ]
-    return [VerifierKey.parse(text) for text in texts]
+def export_command(
+    folder: Annotated[Path, typer.Argument(help="Folder to be made for the bundle.")],
+) -> None:
+    """Write the log up to its newest checkpoint as a bundle (as audit).
+
+    Reads MOTCUA_DATABASE_URL and MOTCUA_LOG_ID. The bundle holds its own verifier:
+    ``python3 FOLDER/verify.pyz FOLDER --key …``.
+    """
+    url, log_id = _log()
+    try:
+        done = export(url, log_id, folder, progress=on_terminal())
+    except OSError as error:
+        raise Refused("cannot_write", str(error), "không ghi được") from error
+    typer.echo(f"{done.folder}: {done.size} events in {done.files} files")
 
 
-def say(report: Report, *, as_json: bool) -> None:
-    """Print a report and leave with its exit code."""
-    if as_json:
-        found = [{"where": one.where, "what": one.what} for one in report.findings]
-        said = {
-            "good": report.good, "events": report.events, "sealed": report.sealed,
-            "checkpoints": report.checkpoints, "root": report.root.hex(), "findings": found,
-        }  # fmt: skip
-        typer.echo(json.dumps(said, ensure_ascii=False, indent=1))
-    else:
-        for one in report.findings[:_SHOWN]:
-            typer.echo(str(one))
-        if len(report.findings) > _SHOWN:
-            typer.echo(f"… and {len(report.findings) - _SHOWN} more")
-        typer.echo(
-            f"{report.events} events, {report.sealed} under {report.checkpoints} checkpoints,"
-            f" root {report.root.hex()}: {'as written' if report.good else 'CHANGED'}"
-        )
-    raise typer.Exit(0 if report.good else 1)
-
-
-def on_terminal() -> Progress:
-    """Return a progress line with the time that is left, on a terminal only."""
-    began = time.monotonic()
-
-    def show(done: int, total: int) -> None:
-        spent = time.monotonic() - began
-        left = spent / done * (total - done) if done else 0
-        sys.stderr.write(f"\r{done:,} of {total:,} events, {left:.0f} s left ")
-        if done == total:
-            sys.stderr.write("\n")
-        sys.stderr.flush()
-
-    return show if sys.stderr.isatty() else lambda _done, _total: None
+def _log() -> tuple[str, int]:
+    settings = Settings(os.environ)
+    url = settings.url("MOTCUA_DATABASE_URL", ("postgresql", "postgres"))
+    log_id = settings.whole("MOTCUA_LOG_ID", low=1)
+    settings.finish()
+    return url, log_id

@@ -93,6 +93,7 @@ class LogChecker:
         self._frontier = Frontier()
         self.versions: dict[bytes, int] = {}
         self._position = self._last_us = 0
+        self.last_leaf = b""
         self._clean_through = 0
         self._astray = False
         self._checkpoints = iter(checkpoints)
@@ -120,6 +121,7 @@ class LogChecker:
             report.add(where, "recorded_at falls")
         self._last_us = max(self._last_us, leaf.recorded_at_us)
         self._check_version(where, leaf.content)
+        self.last_leaf = computed
         self._frontier.append(computed)
         report.events += 1
         while self._due is not None and self._due.size <= self._frontier.size:

@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bundle: a sealed log as files, and its verification with Python and ``cryptography`` alone.
+
+    checkpoint              newest signed checkpoint, with cosignatures (C2SP tlog-checkpoint)
+    checkpoints.gz          every checkpoint, one note behind the other
+    events/00000001.ndjson.gz   one event a line, named by its first position
+    tile/…                  hash tiles and entry bundles (C2SP tlog-tiles)
+    manifest.json           size and SHA-256 of each file
+    verify.pyz              this program
+
+A line is ``{"content":…,"position":n,"recorded_at":µs}``; ``content`` are the canonical bytes that
+the event's content hash covers. Keys are never taken from a bundle: they come from elsewhere.
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import re
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Final
+
+from services.common.integrity import tiles
+from services.common.integrity.checker import Leaf, LogChecker, Report
+from services.common.integrity.merkle import HASH_BYTES
+from services.common.integrity.notes import NoteError, VerifierKey, open_checkpoint
+
+FORMAT: Final = 1
+MANIFEST: Final = "manifest.json"
+CHECKPOINT: Final = "checkpoint"
+CHECKPOINTS: Final = "checkpoints.gz"
+LINE_MAX: Final = 200_000
+PROGRESS_EACH: Final = 20_000
+_NAME: Final = re.compile(r"[A-Za-z0-9._/-]+\Z")
+_START, _POSITION, _RECORDED = b'{"content":', b',"position":', b',"recorded_at":'
+_SHOWN: Final = 50
+Progress = Callable[[int, int], None]
+"""``progress(done, total)`` in events."""
+
+
+class BundleError(Exception):
+    """It is no bundle, or it cannot be read."""
+
+
+def line_of(content: bytes, position: int, recorded_at_us: int) -> bytes:
+    """Return an event's line."""
+    return b"%s%s%s%d%s%d}\n" % (
+        _START, content, _POSITION, position, _RECORDED, recorded_at_us,
+    )  # fmt: skip
+
+
+def parse_line(line: bytes) -> tuple[bytes, int, int]:
+    """Return content, position and recorded_at of a line; raises ValueError."""
+    at_position = line.rindex(_POSITION)
+    at_recorded = line.rindex(_RECORDED)
+    content = line[len(_START) : at_position]
+    position = int(line[at_position + len(_POSITION) : at_recorded])
+    recorded = int(line[at_recorded + len(_RECORDED) : -2])
+    if line != line_of(content, position, recorded):
+        raise ValueError(line[:80])
+    return content, position, recorded
+
+
+def verify_bundle(
+    folder: Path,
+    keys: Sequence[VerifierKey],
+    *,
+    known: Sequence[str] = (),
+    progress: Progress = lambda _done, _total: None,
+) -> Report:
+    """Verify a bundle: its files, every event, its tiles and checkpoints.
+
+    Args:
+        folder: of the bundle.
+        keys: trusted verifier keys.
+        known: checkpoints seen before, from wherever they were kept.
+        progress: told now and then.
+
+    Raises:
+        BundleError: it is no bundle.
+        NoteError: a known checkpoint is not signed by a trusted key.
+    """
+    manifest = _manifest(folder)
+    heads = [(open_checkpoint(raw, keys)[0].size, raw) for raw in known]
+    findings = list(_files(folder, manifest["files"]))
+    notes = sorted({*_notes(folder, findings), *heads})
+    checker = LogChecker(int(manifest["log_id"]), keys, _once(notes))
+    for where, what in findings:
+        checker.report.add(where, what)
+    total = int(manifest["size"])
+    level = _Tiles(folder, total, checker.report)
+    for count, (name, line) in enumerate(_lines(folder, manifest, checker.report), start=1):
+        try:
+            content, position, recorded = parse_line(line)
+        except ValueError:
+            checker.report.add(name, f"line {count} is not an event's")
+            continue
+        checker.event(Leaf(position, recorded, content, leaf_hash=level.leaf(position - 1)))
+        level.grow(checker.last_leaf)
+        if count % PROGRESS_EACH == 0:
+            progress(count, total)
+    report = checker.end()
+    level.end()
+    if report.events != total:
+        report.add("events", f"{report.events} of {total} are there")
+    progress(total, total)
+    return report
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        good = manifest["format"] == FORMAT and all(
+            isinstance(manifest[name], int) for name in ("log_id", "size")
+        )
+        names = [*manifest["files"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{folder / MANIFEST}: {error}") from error
+    if not good or not all(_NAME.match(name) and ".." not in name for name in names):
+        raise BundleError(f"{folder / MANIFEST} is not of format {FORMAT}")
+    return dict(manifest)
+
+
+def _files(folder: Path, files: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    for name, said in sorted(files.items()):
+        try:
+            with (folder / name).open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            yield name, f"cannot be read: {error.strerror}"
+            continue
+        if found != said.get("sha256"):
+            yield name, "is not the file of the manifest"
+    kept = {str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file()}
+    for name in sorted(kept - files.keys() - {MANIFEST}):
+        yield name, "is not in the manifest"
+
+
+def _notes(folder: Path, findings: list[tuple[str, str]]) -> list[tuple[int, str]]:
+    try:
+        with gzip.open(folder / CHECKPOINTS, "rt", encoding="utf-8") as stream:
+            texts = [one for one in stream.read().split("\n\f\n") if one]
+        texts.append((folder / CHECKPOINT).read_text(encoding="utf-8"))
+    except (OSError, EOFError, UnicodeError, zlib.error) as error:
+        findings.append((CHECKPOINTS, f"cannot be read: {error}"))
+        return []
+    notes = []
+    for text in texts:
+        size = text.split("\n", 2)[1:2]
+        if size and size[0].isdecimal():
+            notes.append((int(size[0]), text))
+        else:
+            findings.append((CHECKPOINTS, "something in it is no checkpoint"))
+    return notes
+
+
+def _once(notes: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    said = ""
+    for size, note in notes:
+        text = note.partition("\n\n")[0]
+        if text != said:
+            yield size, note
+        said = text
+
+
+def _lines(folder: Path, manifest: dict[str, Any], report: Report) -> Iterator[tuple[str, bytes]]:
+    for name in sorted(one for one in manifest["files"] if one.startswith("events/")):
+        stream: IO[bytes]
+        try:
+            with gzip.open(folder / name, "rb") as stream:
+                while line := stream.readline(LINE_MAX):
+                    yield name, line
+        except (OSError, EOFError, zlib.error) as error:
+            report.add(name, f"cannot be read to its end: {error}")
+
+
+class _Tiles:
+    """Reads level 0, where an event's leaf is found; grows all levels anew and compares."""
+
+    def __init__(self, folder: Path, size: int, report: Report) -> None:
+        self._folder, self._report = folder, report
+        self._left = {(level, index): width for level, index, width in tiles.tiles_of(size)}
+        self._rows: list[list[bytes]] = [[]]
+        self._counts = [0]
+        self._loaded = -1, b""
+
+    def leaf(self, index: int) -> bytes | None:
+        """Return the leaf hash that the tile has; None where there is no such tile."""
+        tile, place = divmod(index, tiles.WIDTH)
+        if tile != self._loaded[0]:
+            self._loaded = tile, self._load(0, tile)
+        found = self._loaded[1][place * HASH_BYTES : (place + 1) * HASH_BYTES]
+        return found or None
+
+    def grow(self, leaf: bytes) -> None:
+        """Take the next leaf, computed anew."""
+        level, carry = 0, leaf
+        while True:
+            row = self._rows[level]
+            row.append(carry)
+            if len(row) < tiles.WIDTH:
+                return
+            carry = self._compare(level, row)
+            self._rows[level] = []
+            level += 1
+            if level == len(self._rows):
+                self._rows.append([])
+                self._counts.append(0)
+
+    def end(self) -> None:
+        """Compare the partial tiles; what is left over covers nothing."""
+        for level, row in enumerate(self._rows):
+            if row:
+                self._compare(level, row)
+        for level, index in self._left:
+            self._report.add(tiles.tile_path(level, index), "covers events that are not there")
+
+    def _compare(self, level: int, row: list[bytes]) -> bytes:
+        index = self._counts[level]
+        self._counts[level] += 1
+        width = self._left.pop((level, index), None)
+        computed = b"".join(row)
+        if width is not None and self._load(level, index, width) != computed:
+            self._report.add(tiles.tile_path(level, index, width), "is not that of the events")
+        return tiles.fold(computed) if len(row) == tiles.WIDTH else b""
+
+    def _load(self, level: int, index: int, width: int | None = None) -> bytes:
+        wide = width or self._left.get((level, index), tiles.WIDTH)
+        try:
+            return (self._folder / tiles.tile_path(level, index, wide)).read_bytes()
+        except OSError:
+            return b""
+
+
+def print_report(report: Report, *, as_json: bool) -> int:
+    """Print what was found; returns the exit code: 0 as written, 1 changed."""
+    out = sys.stdout.write
+    if as_json:
+        said = {
+            "good": report.good, "events": report.events, "sealed": report.sealed,
+            "checkpoints": report.checkpoints, "root": report.root.hex(),
+            "findings": [{"where": one.where, "what": one.what} for one in report.findings],
+        }  # fmt: skip
+        out(json.dumps(said, ensure_ascii=False, indent=1) + "\n")
+    else:
+        for one in report.findings[:_SHOWN]:
+            out(f"{one}\n")
+        if len(report.findings) > _SHOWN:
+            out(f"… and {len(report.findings) - _SHOWN} more\n")
+        verdict = "as written" if report.good else "CHANGED"
+        out(f"{report.events} events, {report.sealed} under {report.checkpoints} checkpoints,"
+            f" root {report.root.hex()}: {verdict}\n")  # fmt: skip
+    return 0 if report.good else 1
+
+
+def on_terminal() -> Progress:
+    """Return a progress line with the time that is left, on a terminal only."""
+    began = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        spent = time.monotonic() - began
+        left = spent / done * (total - done) if done else 0
+        sys.stderr.write(f"\r{done:,} of {total:,} events, {left:.0f} s left ")
+        if done == total:
+            sys.stderr.write("\n")
+        sys.stderr.flush()
+
+    return show if sys.stderr.isatty() else lambda _done, _total: None
+
+
+def read_keys(words: Sequence[str]) -> list[VerifierKey]:
+    """Return the keys named by text or file; raises NoteError, OSError."""
+    texts = [
+        text
+        for word in words
+        for text in (
+            Path(word).read_text(encoding="utf-8").split() if Path(word).is_file() else [word]
+        )
+    ]
+    return [VerifierKey.parse(text) for text in texts]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Verify the bundle named on the command line."""
+    parser = argparse.ArgumentParser(
+        prog="verify.pyz",
+        description="Verify a bundle of a Một Cửa 24/7 event log. Exit code 0: as written;"
+        " 1: changed, and where; 2: it could not be checked.",
+    )
+    parser.add_argument("folder", type=Path, help="folder of the bundle")
+    parser.add_argument("--key", action="append", required=True,
+                        help="trusted key, name+id+base64, or a file with it")  # fmt: skip
+    parser.add_argument("--known", type=Path, action="append", default=[],
+                        help="checkpoint kept elsewhere that the log has to contain")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="say it as JSON")
+    asked = parser.parse_args(words)
+    try:
+        notes = [path.read_text(encoding="utf-8") for path in asked.known]
+        report = verify_bundle(
+            asked.folder, read_keys(asked.key), known=notes, progress=on_terminal()
+        )
+    except (BundleError, NoteError, OSError, UnicodeError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return print_report(report, as_json=asked.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
