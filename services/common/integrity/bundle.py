@@ -38,6 +38,7 @@ PROGRESS_EACH: Final = 20_000
 _NAME: Final = re.compile(r"[A-Za-z0-9._/-]+\Z")
 _START, _POSITION, _RECORDED = b'{"content":', b',"position":', b',"recorded_at":'
 _SHOWN: Final = 50
+_TOO_LARGE: Final = 2**63
 Progress = Callable[[int, int], None]
 """``progress(done, total)`` in events."""
 
@@ -60,8 +61,8 @@ def parse_line(line: bytes) -> tuple[bytes, int, int]:
     content = line[len(_START) : at_position]
     position = int(line[at_position + len(_POSITION) : at_recorded])
     recorded = int(line[at_recorded + len(_RECORDED) : -2])
-    if line != line_of(content, position, recorded):
-        raise ValueError(line[:80])
+    if line != line_of(content, position, recorded) or max(position, abs(recorded)) >= _TOO_LARGE:
+        raise ValueError("no event's line")
     return content, position, recorded
 
 

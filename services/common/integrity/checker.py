@@ -144,7 +144,8 @@ class LogChecker:
             self.report.add(where, "the event is of another log")
         expected = self.versions.get(stream, 0) + 1
         if version != expected:
-            what = f"version {version} of {stream.decode()} stands where {expected} should"
+            name = stream.decode(errors="replace")
+            what = f"version {version} of {name} stands where {expected} should"
             self.report.add(where, what)
         self.versions[stream] = version
 
