@@ -115,6 +115,7 @@ def seals(local: Stack, log: PostgresLog) -> list[Line]:
     key = Signer(origin_of(LOG_ID, 1), seed).verifier
     with psycopg.connect(local.database_url("motcua_audit"), autocommit=True) as connection:
         wait_until("everything sealed", partial(_is_sealed, connection, log.head()), 30.0)
+        wait_until("everything cosigned", partial(_is_cosigned, connection, log.head()), 30.0)
         report = verify_log(connection, LOG_ID, [key])
     return [
         Line("events under a signed checkpoint", log.head(), report.sealed),
@@ -125,6 +126,13 @@ def seals(local: Stack, log: PostgresLog) -> list[Line]:
 def _is_sealed(connection: psycopg.Connection, head: int) -> bool:
     row = connection.execute(
         "SELECT max(size) FROM eventlog.checkpoint WHERE log_id = %s", (LOG_ID,)
+    ).fetchone()
+    return row is not None and row[0] == head
+
+
+def _is_cosigned(connection: psycopg.Connection, head: int) -> bool:
+    row = connection.execute(
+        "SELECT max(size) FROM eventlog.cosignature WHERE log_id = %s", (LOG_ID,)
     ).fetchone()
     return row is not None and row[0] == head
 

@@ -15,9 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from infra.local.pki import Authority
 from infra.local.servers import Addresses
 from infra.local.system import free_port
+from services.common.audit.sealer import origin_of
 from services.common.eventlog.migrate import LOGINS
+from services.common.integrity.notes import COSIGNATURE, Signer
 
 LOG_ID: Final = 93
+WITNESS_NAME: Final = "witness.local"
 MACHINES: Final = {"VT01": "VT", "CT01": "CT"}
 """Serial of each machine of the demonstration → the office it stands at."""
 MACHINE, OFFICE = "VT01", "VT"
@@ -43,7 +46,8 @@ _PORTS: Final = (
     "intake", "intake-web", "intake-web-http", "payment", "payment-web", "payment-web-http",
     "notify",
     "kiosk-sync", "kiosk-sync-web", "kiosk-sync-web-http", "kiosk-sync-downlink",
-    "kiosk-sync-downlink-http", "relay", "sealer", "bank", "smsc", "smsc-http", "one-stop",
+    "kiosk-sync-downlink-http", "relay", "sealer", "witness",
+    "witness-http", "bank", "smsc", "smsc-http", "one-stop",
     *(f"{what}-{serial}" for serial in MACHINES
       for what in ("edge", "line", "line-web", "line-downlink")),
 )  # fmt: skip
@@ -143,6 +147,7 @@ def _write_secrets(stack: Stack) -> None:
         "officials.json": json.dumps(officials, ensure_ascii=False),
         "official_token": stack.official_token,
     }
+    texts |= _seal_secrets(stack, texts["seal_key"])
     for serial in MACHINES:
         machine = Ed25519PrivateKey.generate()
         texts[f"machine_sign_{serial}"] = machine.private_bytes_raw().hex()
@@ -151,3 +156,15 @@ def _write_secrets(stack: Stack) -> None:
         path = stack.secret(name)
         path.touch(mode=0o600)
         path.write_text(text, encoding="utf-8")
+
+
+def _seal_secrets(stack: Stack, seal_key: str) -> dict[str, str]:
+    """Return the witness's key, whom it watches, and where the sealer finds it."""
+    seed = secrets.token_bytes(32)
+    watched = Signer(origin_of(LOG_ID, 1), bytes.fromhex(seal_key)).verifier
+    witness = Signer(WITNESS_NAME, seed, COSIGNATURE).verifier
+    return {
+        "witness_key": seed.hex(),
+        "witness_logs": str(watched),
+        "witnesses": f"{stack.http('witness-http')} {witness}",
+    }

@@ -100,7 +100,20 @@ def _kiosk_sync(stack: Stack) -> dict[str, str]:
 
 
 def _sealer(stack: Stack) -> dict[str, str]:
-    return {"MOTCUA_SEAL_KEY_FILE": str(stack.secret("seal_key"))}
+    return {
+        "MOTCUA_SEAL_KEY_FILE": str(stack.secret("seal_key")),
+        "MOTCUA_WITNESSES_FILE": str(stack.secret("witnesses")),
+    }
+
+
+def _witness(stack: Stack) -> dict[str, str]:
+    return environment(stack, "witness", None) | {
+        "MOTCUA_WITNESS_NAME": settings.WITNESS_NAME,
+        "MOTCUA_WITNESS_KEY_FILE": str(stack.secret("witness_key")),
+        "MOTCUA_WITNESS_LOGS_FILE": str(stack.secret("witness_logs")),
+        "MOTCUA_WITNESS_MEMORY": str(stack.folder / "books" / "witness.db"),
+        "MOTCUA_HTTP_PORT": str(stack.ports["witness-http"]),
+    }
 
 
 def _nothing(_stack: Stack) -> dict[str, str]:
@@ -133,6 +146,7 @@ def processes(stack: Stack) -> dict[str, tuple[list[str], dict[str, str]]]:
     table["relay"] = (relay, environment(stack, "relay", "motcua_relay"))
     sealer = [python, "-m", "services.common.audit.sealer"]
     table["sealer"] = (sealer, environment(stack, "sealer", "motcua_sealer"))
+    table["witness"] = ([python, "-m", "services.common.audit.witness"], _witness(stack))
     for name, words in sandboxes(stack).items():
         table[f"sandbox-{name}"] = ([python, "-m", *words], environment(stack, name, None))
     for serial in MACHINES:

@@ -17,6 +17,7 @@ from typing import Final
 
 import psycopg
 
+from services.common.audit.cosigning import WitnessPlace, read_witnesses, start_cosigning
 from services.common.audit.sealing import BATCH, LOCK_CLASS, Sealing, Seals, TamperedError
 from services.common.clock import SystemClock, to_micros
 from services.common.config import ConfigError, Settings
@@ -43,6 +44,7 @@ class SealerConfig:
     """Settings of the sealer; its database login is ``motcua_sealer``."""
 
     seals: Seals
+    witnesses: tuple[WitnessPlace, ...]
     database_url: str
     metrics_port: int
     log_format: str | None
@@ -57,6 +59,8 @@ def read_config(settings: Settings) -> SealerConfig:
     next_seed = settings.key("MOTCUA_SEAL_NEXT_KEY") if with_next else b""
     database_url = settings.url("MOTCUA_DATABASE_URL", ("postgresql", "postgres"))
     metrics_port = settings.whole("MOTCUA_METRICS_PORT", high=65_535)
+    asked = any(name.startswith("MOTCUA_WITNESSES") for name in settings.environ)
+    witnesses = settings.text("MOTCUA_WITNESSES") if asked else ""
     words = log_format(settings)
     settings.finish()
     origin = origin_of(log_id, epoch)
@@ -65,11 +69,13 @@ def read_config(settings: Settings) -> SealerConfig:
             log_id=log_id, origin=origin, signer=Signer(origin, seed),
             following=Signer(origin, next_seed) if with_next else None,
         )  # fmt: skip
+        places = read_witnesses(witnesses)
     except (NoteError, ValueError) as error:
-        raise ConfigError((f"MOTCUA_SEAL_KEY: {error}",)) from error
+        raise ConfigError((f"MOTCUA_SEAL_KEY or MOTCUA_WITNESSES: {error}",)) from error
     return SealerConfig(
-        seals=seals, database_url=database_url, metrics_port=metrics_port, log_format=words
-    )
+        seals=seals, witnesses=places, database_url=database_url, metrics_port=metrics_port,
+        log_format=words,
+    )  # fmt: skip
 
 
 def origin_of(log_id: int, epoch: int) -> str:
@@ -163,6 +169,7 @@ def main() -> int:
     health = Health()
     server = HealthServer(health, config.metrics_port)
     server.start()
+    start_cosigning(config.database_url, config.seals.log_id, config.witnesses, stopping)
     try:
         run(config, stopping, health)
     finally:
