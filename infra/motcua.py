@@ -12,7 +12,7 @@ from typing import Annotated
 import psycopg
 import typer
 
-from infra import cli_verify
+from infra import cli_query, cli_verify
 from infra.cli_subject import subject
 from services.common.clock import SystemClock
 from services.common.config import ConfigError, Settings
@@ -30,6 +30,10 @@ kiosk = typer.Typer(no_args_is_help=True, help="Machines: who may speak.")
 app.add_typer(kiosk, name="kiosk")
 app.add_typer(subject, name="subject")
 app.command("verify")(cli_verify.verify)
+app.command("query")(cli_query.query)
+app.command("state-at")(cli_query.state_at)
+app.command("diff")(cli_query.diff)
+app.command("tail")(cli_query.tail)
 app.command("export")(cli_verify.export_command)
 app.command("checkpoint")(cli_verify.checkpoint)
 app.command("seal-key")(cli_verify.seal_key)
