@@ -18,6 +18,7 @@ from typing import Final
 import psycopg
 
 from services.common.audit.cosigning import WitnessPlace, read_witnesses, start_cosigning
+from services.common.audit.patrol import REST_S, Patrol
 from services.common.audit.sealing import BATCH, LOCK_CLASS, Sealing, Seals, TamperedError
 from services.common.clock import SystemClock, to_micros
 from services.common.config import ConfigError, Settings
@@ -46,6 +47,7 @@ class SealerConfig:
     seals: Seals
     witnesses: tuple[WitnessPlace, ...]
     database_url: str
+    patrol_rest_s: int
     metrics_port: int
     log_format: str | None
 
@@ -58,6 +60,7 @@ def read_config(settings: Settings) -> SealerConfig:
     with_next = any(name.startswith("MOTCUA_SEAL_NEXT_KEY") for name in settings.environ)
     next_seed = settings.key("MOTCUA_SEAL_NEXT_KEY") if with_next else b""
     database_url = settings.url("MOTCUA_DATABASE_URL", ("postgresql", "postgres"))
+    rest_s = settings.whole("MOTCUA_PATROL_REST_S", REST_S, low=1, high=86_400)
     metrics_port = settings.whole("MOTCUA_METRICS_PORT", high=65_535)
     asked = any(name.startswith("MOTCUA_WITNESSES") for name in settings.environ)
     witnesses = settings.text("MOTCUA_WITNESSES") if asked else ""
@@ -73,8 +76,8 @@ def read_config(settings: Settings) -> SealerConfig:
     except (NoteError, ValueError) as error:
         raise ConfigError((f"MOTCUA_SEAL_KEY or MOTCUA_WITNESSES: {error}",)) from error
     return SealerConfig(
-        seals=seals, witnesses=places, database_url=database_url, metrics_port=metrics_port,
-        log_format=words,
+        seals=seals, witnesses=places, database_url=database_url, patrol_rest_s=rest_s,
+        metrics_port=metrics_port, log_format=words,
     )  # fmt: skip
 
 
@@ -87,9 +90,16 @@ def run(config: SealerConfig, stopping: threading.Event, health: Health) -> None
     """Seal whenever in the lead until ``stopping``; reconnects with jittered back-off."""
     pause_s = PAUSE_FIRST_S
     state = {"database": False, "log": True}
+    patrol = Patrol(config.database_url, config.seals, _CLOCK, rest_s=config.patrol_rest_s)
+    threading.Thread(target=patrol.run, args=(stopping,), name="patrol", daemon=True).start()
     health.register("database", lambda: state["database"])
-    health.register("log as it was written", lambda: state["log"])
+    health.register("log read once", patrol.trusted.is_set)
+    health.register("log as it was written", lambda: state["log"] and patrol.found is None)
     while not stopping.is_set():
+        if not patrol.trusted.is_set():
+            # Nobody signs what they have not read themselves.
+            _paused(HEARTBEAT_EVERY_S, stopping, health)
+            continue
         try:
             with psycopg.connect(
                 config.database_url, autocommit=True, connect_timeout=5, options=_SESSION,
@@ -102,7 +112,7 @@ def run(config: SealerConfig, stopping: threading.Event, health: Health) -> None
                 sealing = Sealing(connection, config.seals)
                 state["log"], pause_s = True, PAUSE_FIRST_S
                 metrics.seal_refused.set(0)
-                _seal(connection, sealing, stopping, health)
+                _seal(connection, sealing, stopping, health, patrol=patrol)
         except psycopg.Error as error:
             state["database"] = False
             _LOG.warning("sealer_interrupted", error=type(error).__name__)
@@ -129,11 +139,13 @@ def _lead(
 
 
 def _seal(
-    connection: psycopg.Connection, sealing: Sealing, stopping: threading.Event, health: Health
-) -> None:
+    connection: psycopg.Connection, sealing: Sealing, stopping: threading.Event, health: Health,
+    *, patrol: Patrol,
+) -> None:  # fmt: skip
     connection.execute("LISTEN eventlog")
     while not stopping.is_set():
         health.beat()
+        patrol.require()
         before = sealing.frontier.size
         age_us = sealing.step(to_micros(_CLOCK.now()))
         metrics.sealed_size.set(sealing.frontier.size)

@@ -72,3 +72,7 @@ money_lease_withheld_total = Counter(
     "money_lease_withheld_total", "Leases not given to machines because sealing was late.",
     registry=REGISTRY,
 )  # fmt: skip
+patrol_position = Gauge(
+    "patrol_position", "How far the sealer has read the log again in this round.",
+    registry=REGISTRY,
+)  # fmt: skip

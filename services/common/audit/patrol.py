@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Patrol: a sealer signs only after it has read the whole sealed log itself, and reads on for ever.
+
+At its start ``Sealing`` looks at the right edge of the tree alone. Everything before it is hashed
+anew here: once at full speed before the first signature, then in slow rounds beside the work, in
+standbys as well, so that whoever takes the lead has read everything. When the rows no longer give
+the root that was signed, nothing more is signed (ADR-0014).
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Any, Final
+
+import psycopg
+
+from services.common.audit.sealing import Seals, TamperedError, checked_leaf
+from services.common.clock import Clock
+from services.common.integrity.merkle import Frontier
+from services.common.integrity.notes import NoteError, VerifierKey, open_checkpoint
+from services.common.telemetry import metrics
+from services.common.telemetry.logs import get_logger
+
+PAGE: Final = 1_000
+IDLE_RATIO: Final = 4
+REST_S: Final = 600
+AGAIN_S: Final = 1.0
+_SESSION: Final = "-c statement_timeout=30000 -c application_name=patrol"
+_EVENTS: Final = (
+    "SELECT pos, event_id, stream, version, type, schema, subject, occurred_at, recorded_at, data,"
+    " meta, content_hash, leaf_hash FROM eventlog.event"
+    " WHERE log_id = %s AND pos > %s AND pos <= %s ORDER BY pos LIMIT %s"
+)
+_NEWEST: Final = (
+    "SELECT size, note FROM eventlog.checkpoint WHERE log_id = %s ORDER BY size DESC LIMIT 1"
+)
+_LOG = get_logger(__name__)
+
+
+class Round:
+    """One reading of everything under the newest checkpoint."""
+
+    def __init__(self, connection: psycopg.Connection[Any], seals: Seals) -> None:
+        """Take the newest checkpoint as the goal; ``connection`` is in autocommit mode.
+
+        Raises:
+            TamperedError: it is not one that we signed.
+            psycopg.Error: the database is down.
+        """
+        self._connection = connection
+        self._log_id = seals.log_id
+        self.frontier = Frontier()
+        row = connection.execute(_NEWEST, (seals.log_id,)).fetchone()
+        self.goal, self._root = (0, b"") if row is None else _opened(row, seals)
+
+    def step(self) -> bool:
+        """Read one page; returns whether there is more.
+
+        Raises:
+            TamperedError: an event was changed, or the rows do not give the signed root.
+            psycopg.Error: the database is down.
+        """
+        if self.goal == 0:
+            return False
+        rows = self._connection.execute(
+            _EVENTS, (self._log_id, self.frontier.size, self.goal, PAGE), binary=True
+        ).fetchall()
+        if not rows:
+            raise TamperedError(f"position {self.frontier.size + 1} is missing")
+        for row in rows:
+            self.frontier.append(checked_leaf(self._log_id, self.frontier.size + 1, row))
+        if self.frontier.size < self.goal:
+            return True
+        if self.frontier.root() != self._root:
+            raise TamperedError(f"the log's first {self.goal} events are not those sealed")
+        return False
+
+
+class Patrol:
+    """Goes its rounds in a thread of its own.
+
+    Attributes:
+        trusted: the last round found everything as it was written.
+        found: what it found otherwise.
+    """
+
+    def __init__(self, database_url: str, seals: Seals, clock: Clock, *, rest_s: float) -> None:
+        """Bind; ``run`` connects. ``rest_s`` is the pause between two rounds, seconds."""
+        self._url = database_url
+        self._seals = seals
+        self._clock = clock
+        self._rest_s = rest_s
+        self.trusted = threading.Event()
+        self.found: str | None = None
+
+    def require(self) -> None:
+        """Raise TamperedError when the last round found something."""
+        if self.found is not None:
+            raise TamperedError(self.found)
+
+    def run(self, stopping: threading.Event) -> None:
+        """Go round after round until ``stopping``; reconnects."""
+        while not stopping.is_set():
+            try:
+                with psycopg.connect(
+                    self._url, autocommit=True, connect_timeout=5, options=_SESSION,
+                    keepalives_idle=5, keepalives_interval=2, keepalives_count=3,
+                ) as connection:  # fmt: skip
+                    self._round(connection, stopping)
+                stopping.wait(self._rest_s)
+            except TamperedError as error:
+                self.found = str(error)
+                self.trusted.clear()
+                metrics.seal_refused.set(1)
+                _LOG.error("log_not_as_written", found=str(error))
+                stopping.wait(min(self._rest_s, AGAIN_S * 10))
+            except psycopg.Error as error:
+                _LOG.warning("patrol_interrupted", error=type(error).__name__)
+                stopping.wait(AGAIN_S)
+
+    def _round(self, connection: psycopg.Connection[Any], stopping: threading.Event) -> None:
+        current = Round(connection, self._seals)
+        more = True
+        while more:
+            if stopping.is_set():
+                return
+            began_s = self._clock.monotonic_s()
+            more = current.step()
+            metrics.patrol_position.set(current.frontier.size)
+            if self.trusted.is_set():
+                # Nobody waits for this round: four fifths of the time belong to others.
+                stopping.wait(IDLE_RATIO * (self._clock.monotonic_s() - began_s))
+        self.found = None
+        self.trusted.set()
+
+
+def _opened(row: Sequence[Any], seals: Seals) -> tuple[int, bytes]:
+    keys: list[VerifierKey] = [signer.verifier for signer in seals.signers]
+    try:
+        checkpoint, _ = open_checkpoint(str(row[1]), keys)
+    except NoteError as error:
+        raise TamperedError(f"checkpoint {row[0]}: {error}") from error
+    if (checkpoint.origin, checkpoint.size) != (seals.origin, row[0]):
+        raise TamperedError(f"checkpoint {row[0]} is that of {checkpoint.origin}")
+    return checkpoint.size, checkpoint.root
