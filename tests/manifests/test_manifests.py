@@ -239,9 +239,9 @@ def test_topology_and_rights_are_the_codes() -> None:
     ]
     assert given["data"]["definitions.json"] == topology.definitions_text()
     rights = {p["spec"]["user"]: p["spec"]["permissions"] for p in of("dev", "Permission")}
-    services = ("intake", "payment", "notify", "kiosk_sync", "relay")
+    services = ("intake", "payment", "notify", "kiosk_sync", "relay", "sealer")
     assert rights == {f"motcua_{name}": topology.permissions(name) for name in services}
-    assert {one["metadata"]["name"] for one in of("dev", "User")} == set(READERS) - {"sealer"}
+    assert {one["metadata"]["name"] for one in of("dev", "User")} == set(READERS)
 
 
 def test_scaled_workloads_have_no_fixed_number() -> None:

@@ -171,7 +171,7 @@ def _run(database_url: str, log_id: int, place: WitnessPlace, stopping: threadin
                 database_url, autocommit=True, connect_timeout=5, options=_SESSION,
                 keepalives_idle=5, keepalives_interval=2, keepalives_count=3,
             ) as connection:  # fmt: skip
-                if _lead(connection, log_id, place):
+                if alone(connection, f"motcua/cosigning/{log_id}/{place.key}"):
                     asking = Asking(connection, log_id, place)
                     while not stopping.is_set():
                         good = asking.step() in {IDLE, COSIGNED}
@@ -182,8 +182,8 @@ def _run(database_url: str, log_id: int, place: WitnessPlace, stopping: threadin
         stopping.wait(PAUSE_LAST_S / 12)
 
 
-def _lead(connection: psycopg.Connection[Any], log_id: int, place: WitnessPlace) -> bool:
-    name = f"motcua/cosigning/{log_id}/{place.key}".encode()
-    number = int.from_bytes(sha256(name).digest()[:8], signed=True)
+def alone(connection: psycopg.Connection[Any], work: str) -> bool:
+    """Take the lock of a piece of work for as long as the connection lasts; False when taken."""
+    number = int.from_bytes(sha256(work.encode()).digest()[:8], signed=True)
     row = connection.execute("SELECT pg_try_advisory_lock(%s)", (number,)).fetchone()
     return row is not None and bool(row[0])

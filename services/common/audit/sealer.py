@@ -17,6 +17,7 @@ from typing import Final
 
 import psycopg
 
+from services.common.audit.announcing import start_announcing
 from services.common.audit.cosigning import WitnessPlace, read_witnesses, start_cosigning
 from services.common.audit.patrol import REST_S, Patrol
 from services.common.audit.sealing import BATCH, LOCK_CLASS, Sealing, Seals, TamperedError
@@ -47,6 +48,7 @@ class SealerConfig:
     seals: Seals
     witnesses: tuple[WitnessPlace, ...]
     database_url: str
+    amqp_url: str
     patrol_rest_s: int
     metrics_port: int
     log_format: str | None
@@ -60,6 +62,8 @@ def read_config(settings: Settings) -> SealerConfig:
     with_next = any(name.startswith("MOTCUA_SEAL_NEXT_KEY") for name in settings.environ)
     next_seed = settings.key("MOTCUA_SEAL_NEXT_KEY") if with_next else b""
     database_url = settings.url("MOTCUA_DATABASE_URL", ("postgresql", "postgres"))
+    announced = any(name.startswith("MOTCUA_AMQP_URL") for name in settings.environ)
+    amqp_url = settings.url("MOTCUA_AMQP_URL", ("amqp", "amqps")) if announced else ""
     rest_s = settings.whole("MOTCUA_PATROL_REST_S", REST_S, low=1, high=86_400)
     metrics_port = settings.whole("MOTCUA_METRICS_PORT", high=65_535)
     asked = any(name.startswith("MOTCUA_WITNESSES") for name in settings.environ)
@@ -76,8 +80,8 @@ def read_config(settings: Settings) -> SealerConfig:
     except (NoteError, ValueError) as error:
         raise ConfigError((f"MOTCUA_SEAL_KEY or MOTCUA_WITNESSES: {error}",)) from error
     return SealerConfig(
-        seals=seals, witnesses=places, database_url=database_url, patrol_rest_s=rest_s,
-        metrics_port=metrics_port, log_format=words,
+        seals=seals, witnesses=places, database_url=database_url, amqp_url=amqp_url,
+        patrol_rest_s=rest_s, metrics_port=metrics_port, log_format=words,
     )  # fmt: skip
 
 
@@ -182,6 +186,8 @@ def main() -> int:
     server = HealthServer(health, config.metrics_port)
     server.start()
     start_cosigning(config.database_url, config.seals.log_id, config.witnesses, stopping)
+    if config.amqp_url:
+        start_announcing(config.database_url, config.amqp_url, config.seals.log_id, stopping)
     try:
         run(config, stopping, health)
     finally:

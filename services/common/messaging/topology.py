@@ -16,6 +16,7 @@ VHOST: Final = "motcua"
 EVENTS: Final = "motcua.events"
 UNROUTED: Final = "motcua.unrouted"
 DEAD: Final = "motcua.dead"
+CHECKPOINTS: Final = "motcua.checkpoints"
 DELIVERY_LIMIT: Final = 20
 QUEUE_LENGTH_MAX: Final = 1_000_000
 UNROUTED_LENGTH_MAX: Final = 100_000
@@ -108,9 +109,9 @@ def queues() -> tuple[Queue, ...]:
 def permissions(service: str) -> dict[str, str]:
     """Return what the broker login of ``relay`` or of a service may do, as RabbitMQ takes it.
 
-    Only the relay publishes events. A service owns the queues that bear its name: it declares,
-    binds and reads them, and what it cannot handle goes to its dead-letter queues, which it cannot
-    read. A login without queues may do nothing.
+    Only the relay publishes events, only the sealer checkpoints. A service owns the queues that
+    bear its name: it declares, binds and reads them, and what it cannot handle goes to its
+    dead-letter queues, which it cannot read. A login without queues may do nothing.
     """
     if service == "relay":
         return {
@@ -118,6 +119,9 @@ def permissions(service: str) -> dict[str, str]:
             "write": _pattern(EVENTS, UNROUTED),
             "read": _pattern(EVENTS, UNROUTED),
         }
+    if service == "sealer":
+        checkpoints = _pattern(CHECKPOINTS)
+        return {"configure": checkpoints, "write": checkpoints, "read": "^$"}
     own = [queue for queue in queues() if queue.name.partition(".")[0] == service]
     if not own:
         return dict.fromkeys(("configure", "write", "read"), "^$")
@@ -147,6 +151,11 @@ def ensure_exchanges(channel: BlockingChannel) -> None:
     channel.queue_bind(UNROUTED, UNROUTED, "")
 
 
+def ensure_checkpoints(channel: BlockingChannel) -> None:
+    """Declare the exchange of signed checkpoints; the sealer does so whenever it connects."""
+    channel.exchange_declare(CHECKPOINTS, "fanout", durable=True)
+
+
 def ensure_queue(channel: BlockingChannel, queue: Queue) -> None:
     """Declare ``queue``, its dead-letter queue and all bindings; repairs what was deleted.
 
@@ -174,6 +183,7 @@ def definitions() -> dict[str, object]:
             _exchange(UNROUTED, "fanout", {}),
             _exchange(EVENTS, "topic", {"alternate-exchange": UNROUTED}),
             _exchange(DEAD, "direct", {}),
+            _exchange(CHECKPOINTS, "fanout", {}),
         ],
         "queues": wanted,
         "bindings": bound,

@@ -76,3 +76,6 @@ patrol_position = Gauge(
     "patrol_position", "How far the sealer has read the log again in this round.",
     registry=REGISTRY,
 )  # fmt: skip
+checkpoints_published_total = Counter(
+    "checkpoints_published_total", "Checkpoints that the broker confirmed.", registry=REGISTRY
+)

@@ -145,6 +145,9 @@ def test_a_sealer_that_runs_stops(place: Place) -> None:
         place.tamper(CHANGE)
         wait_until(lambda: not sealer.ready(), what="it stops")
         place.log.append(request((fresh(), 0, 1)))
+        told = len(sealer.lines())
+        wait_until(lambda: len(sealer.lines()) >= told + 3, what="it looked again and again")
+        assert place.sealed() == 1_301
         place.tamper(UNDO)
         wait_until(lambda: place.sealed() == 1_302, what="it goes on")
     finally:

@@ -21,6 +21,8 @@ OWNERS = tuple(dict.fromkeys(queue.name.partition(".")[0] for queue in topology.
 def broker(broker: Broker) -> Iterator[Broker]:
     """The whole topology and every login, as the installation makes them."""
     broker.declare(*topology.BINDINGS)
+    with broker.channel() as channel:
+        topology.ensure_checkpoints(channel)
     for service in SERVICES:
         broker.api("PUT", f"/users/{user(broker, service)}", {"password": "p", "tags": ""})
         path = f"/permissions/{{v}}/{user(broker, service)}"
@@ -110,6 +112,9 @@ def test_exchanges_are_the_relays(broker: Broker, service: str) -> None:
     """Nobody but the relay deletes or makes exchanges; nobody makes other names."""
     for name in (topology.EVENTS, topology.DEAD, topology.UNROUTED):
         assert refused(broker, service, "exchange_delete", exchange=name) == (service != "relay")
+    assert refused(
+        broker, service, "basic_publish", exchange=topology.CHECKPOINTS, routing_key="", body=b""
+    ) == (service != "sealer")
     assert refused(broker, service, "exchange_declare", exchange="another")
     assert refused(broker, service, "queue_declare", queue="another")
 
