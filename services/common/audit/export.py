@@ -8,7 +8,6 @@ it is whole. No personal data are in it: events have stubs, ciphertexts stay whe
 import gzip
 import hashlib
 import io
-import json
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -68,7 +67,7 @@ def export(
     writer.packed(bundle.CHECKPOINTS, "\n\f\n".join(note for _, note in notes).encode())
     writer.raw(PROGRAM, verifier())
     manifest = {"format": bundle.FORMAT, "log_id": log_id, "size": size, "files": writer.files}
-    text = json.dumps(manifest, indent=1, sort_keys=True)
+    text = bundle.manifest_text(manifest)
     (part / bundle.MANIFEST).write_text(text, encoding="utf-8")
     part.rename(folder)
     return Exported(folder=folder, size=size, files=len(writer.files) + 1)

@@ -114,16 +114,25 @@ def verify_bundle(
 
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        good = manifest["format"] == FORMAT and all(
-            isinstance(manifest[name], int) for name in ("log_id", "size")
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
+        manifest = json.loads(text)
+        good = (
+            text == manifest_text(manifest)
+            and manifest["format"] == FORMAT
+            and all(isinstance(manifest[name], int) for name in ("log_id", "size"))
         )
         names = [*manifest["files"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{folder / MANIFEST}: {error}") from error
+    # What is not written just so was written by somebody else.
     if not good or not all(_NAME.match(name) and ".." not in name for name in names):
         raise BundleError(f"{folder / MANIFEST} is not of format {FORMAT}")
     return dict(manifest)
+
+
+def manifest_text(manifest: dict[str, Any]) -> str:
+    """Return the manifest as it is written."""
+    return json.dumps(manifest, indent=1, sort_keys=True)
 
 
 def _files(folder: Path, files: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -131,10 +140,11 @@ def _files(folder: Path, files: dict[str, dict[str, Any]]) -> Iterator[tuple[str
         try:
             with (folder / name).open("rb") as stream:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
+                size = stream.tell()
         except OSError as error:
             yield name, f"cannot be read: {error.strerror}"
             continue
-        if found != said.get("sha256"):
+        if said != {"bytes": size, "sha256": found}:
             yield name, "is not the file of the manifest"
     kept = {str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file()}
     for name in sorted(kept - files.keys() - {MANIFEST}):
