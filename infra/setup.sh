@@ -32,5 +32,9 @@ pip=(.venv/bin/python -m pip --quiet --disable-pip-version-check install)
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     "$python" -m venv --clear .venv
 fi
-"${pip[@]}" --require-hashes -r requirements.lock
+# The lock names every package there is, so nothing is left to resolve. Resolving anew would also fail:
+# pip before 23.3 asks for the newest release of a package named with an extra (coverage[toml]), which no
+# hash covers.
+"${pip[@]}" --no-deps --require-hashes -r requirements.lock
 PYTHONWARNINGS=ignore "${pip[@]}" --no-deps --no-build-isolation -e .
+.venv/bin/python -m pip --disable-pip-version-check check >/dev/null
