@@ -76,7 +76,7 @@ bench: setup ## measure against peers on one server; build/bench/*.json
 lock: setup ## resolve the dependencies anew
 	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-header \
 		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-		--extra server --extra edge --extra dev -o requirements.lock pyproject.toml
+		--extra server --extra edge --extra audit --extra dev -o requirements.lock pyproject.toml
 
 clean: ## stop what is up and remove everything that was made here
 	@if [ -e .local/up.json ]; then $(BIN)/python -m infra.local down; fi
