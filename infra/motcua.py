@@ -12,7 +12,7 @@ from typing import Annotated
 import psycopg
 import typer
 
-from infra import cli_query, cli_verify
+from infra import cli_query, cli_upkeep, cli_verify
 from infra.cli_subject import subject
 from services.common.clock import SystemClock
 from services.common.config import ConfigError, Settings
@@ -37,6 +37,7 @@ app.command("tail")(cli_query.tail)
 app.command("export")(cli_verify.export_command)
 app.command("checkpoint")(cli_verify.checkpoint)
 app.command("seal-key")(cli_verify.seal_key)
+app.command("rebuild")(cli_upkeep.rebuild)
 messages = typer.Typer(no_args_is_help=True, help="Messages: what became of them.")
 app.add_typer(messages, name="messages")
 

@@ -13,8 +13,9 @@ as a field count and each field as length and bytes; a field count of −1 at th
 import struct
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from sys import intern
-from typing import Final, LiteralString
+from typing import Final, Literal, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -38,9 +39,33 @@ _COPY: Final[LiteralString] = (
     " recorded_at, data, meta, content_hash, leaf_hash FROM eventlog.event"
     " WHERE log_id = %s AND pos > %s AND pos <= %s"
 )
+_SEGMENTS: Final[dict[str, LiteralString]] = {
+    "stream": " AND get_byte(sha256(convert_to(stream, 'UTF8')), 0) %% %s = %s",
+    "subject": " AND get_byte(sha256(convert_to(subject, 'UTF8')), 0) %% %s = %s",
+}
 _OPTIONS: Final = (
     "-c default_transaction_read_only=on -c statement_timeout=0 -c application_name=eventlog-bulk"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One of ``of`` parts of a log, cut so that what belongs together stays together.
+
+    Attributes:
+        by: ``stream`` or ``subject``; events that have none are in no part.
+        number: which part, from 0.
+        of: how many there are, at most 256.
+    """
+
+    by: Literal["stream", "subject"]
+    number: int
+    of: int
+
+    def holds(self, event: RecordedEvent) -> bool:
+        """Say whether ``event`` is in this part; PostgreSQL computes the same."""
+        name = event.stream if self.by == "stream" else event.subject
+        return name is not None and sha256(name.encode()).digest()[0] % self.of == self.number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +78,7 @@ class Selection:
         types: only these event types; None for all.
         stream: only this stream.
         subject: only this dossier, over all its streams.
+        segment: only this part.
     """
 
     after: int = 0
@@ -60,6 +86,7 @@ class Selection:
     types: Sequence[str] | None = None
     stream: str | None = None
     subject: str | None = None
+    segment: Segment | None = None
 
 
 EVERYTHING: Final = Selection()
@@ -124,6 +151,9 @@ class BulkReader:
         if selection.subject is not None:
             query += " AND subject = %s"
             values.append(selection.subject)
+        if selection.segment is not None:
+            query += _SEGMENTS[selection.segment.by]
+            values += (selection.segment.of, selection.segment.number)
         query += " ORDER BY pos) TO STDOUT (FORMAT binary)"
         with connection.cursor() as cursor, cursor.copy(query, values) as copy:
             yield from _rows(bytes(part) for part in copy)

@@ -113,7 +113,9 @@ def read_parquet(path: Path, selection: Selection = EVERYTHING) -> Iterator[Reco
                 raise _malformed(path, "columns", "not those of a log", "không phải của nhật ký")
             groups = _groups(file, selection)
             for batch in file.iter_batches(_ROWS_PER_BATCH, row_groups=groups, use_threads=False):
-                yield from _events(_narrowed(batch, selection))
+                for event in _events(_narrowed(batch, selection)):
+                    if selection.segment is None or selection.segment.holds(event):
+                        yield event
     except pa.ArrowException as error:
         raise _malformed(path, "content", str(error), "bị hỏng") from error
     except OSError as error:

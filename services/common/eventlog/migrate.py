@@ -22,6 +22,7 @@ RELAY: Final = "motcua_relay"
 SEALER: Final = "motcua_sealer"
 LOGINS: Final = (*SERVICE_ROLES, RELAY, SEALER)
 READ_MODELS: Final = ("intake", "payment", "notify", "kiosk_sync")
+NEXT: Final = "_next"
 _LOCK: Final = 1297040196
 _PACKAGE: Final = "services.common.eventlog"
 
@@ -99,10 +100,11 @@ def _own_database(connection: psycopg.Connection, schema: str) -> None:
 
 
 def _read_model_schemas(connection: psycopg.Connection) -> None:
-    for service in READ_MODELS:
+    # Read models are built anew in the second one, beside those that serve.
+    for schema in (one for service in READ_MODELS for one in (service, f"{service}{NEXT}")):
         connection.execute(
             sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(
-                sql.Identifier(service), sql.Identifier(f"motcua_{service}")
+                sql.Identifier(schema), sql.Identifier(f"motcua_{schema.removesuffix(NEXT)}")
             )
         )
 

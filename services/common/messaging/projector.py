@@ -23,7 +23,7 @@ from services.common.telemetry.logs import get_logger
 
 BATCH: Final = 1000
 POLL_S: Final = 0.2
-_LOCK_CLASS: Final = 0x4D435052  # "MCPR"
+LOCK_CLASS: Final = 0x4D435052  # "MCPR"
 _LOG = get_logger(__name__)
 
 
@@ -105,7 +105,7 @@ class Projector:
         while not stopping():
             row = connection.execute(
                 "select pg_try_advisory_lock(%s, hashtext(%s))",
-                (_LOCK_CLASS, self._projection.name),
+                (LOCK_CLASS, self._projection.name),
             ).fetchone()
             if row is not None and row[0]:
                 break
@@ -120,18 +120,16 @@ class Projector:
         with connection.transaction():
             # CREATE … IF NOT EXISTS fails when two do it at once, so one at a time in a schema.
             connection.execute(
-                "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_LOCK_CLASS, self._schema)
+                "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (LOCK_CLASS, self._schema)
             )
-            connection.execute(
-                sql.SQL(
-                    "CREATE TABLE IF NOT EXISTS {} (name text PRIMARY KEY, version integer"
-                    " NOT NULL, pos bigint NOT NULL)"
-                ).format(self._checkpoints)
-            )
+            prepare_checkpoints(connection.cursor(), self._schema)
             row = connection.execute(
                 sql.SQL("SELECT version, pos FROM {} WHERE name = %s").format(self._checkpoints),
                 (self._projection.name,),
             ).fetchone()
+            if row is not None and row[0] > self._projection.version and not anew:
+                # A release that is on its way out does not take away what the next one made.
+                raise Unavailable(self._projection.name, f"version {row[0]} of it is in place")
             current = row is not None and row[0] == self._projection.version
             if row is not None and current and not anew and self._whole(connection):
                 return int(row[1])
@@ -183,3 +181,13 @@ class Projector:
                 for event in events:
                     self._projection.fold(cursor, event)
         return through
+
+
+def prepare_checkpoints(cursor: psycopg.Cursor, schema: str) -> None:
+    """Make a service's table of checkpoints where it is missing; whoever calls is alone in it."""
+    cursor.execute(
+        sql.SQL(
+            "CREATE TABLE IF NOT EXISTS {} (name text PRIMARY KEY, version integer"
+            " NOT NULL, pos bigint NOT NULL)"
+        ).format(sql.Identifier(schema, "projection"))
+    )

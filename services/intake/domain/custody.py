@@ -99,12 +99,18 @@ class Shelf(Protocol):
 
 
 class MemoryShelf:
-    """A shelf in memory."""
+    """A shelf in memory.
+
+    Attributes:
+        items: everything, by key.
+        offices: whose machine it is, by serial.
+    """
 
     def __init__(self) -> None:
         """Begin with nothing."""
         self.items: dict[str, Item] = {}
-        self._offices: dict[str, str] = {}
+        self.offices: dict[str, str] = {}
+        self._found: dict[tuple[str, ...], dict[str, None]] = {}
 
     def get(self, key: str) -> Item | None:
         """Return one item."""
@@ -112,28 +118,44 @@ class MemoryShelf:
 
     def put(self, item: Item) -> None:
         """Remember ``item``."""
+        known = self.items.get(item.key)
+        if known is not None:
+            for mark in _marks(known):
+                del self._found[mark][item.key]
         self.items[item.key] = item
+        for mark in _marks(item):
+            self._found.setdefault(mark, {})[item.key] = None
 
     def lying_in(self, place: str) -> Sequence[Item]:
         """Return what lies in ``place``, by key."""
-        return [item for _, item in sorted(self.items.items()) if item.place == place]
+        return self._with(("place", place))
 
     def with_barcode(self, machine: str, barcode: str) -> Sequence[Item]:
         """Return the pouches of a machine that bear ``barcode``, by key."""
-        items = [item for _, item in sorted(self.items.items())]
-        return [one for one in items if (one.machine, one.barcode) == (machine, barcode)]
+        return self._with(("barcode", machine, barcode))
 
     def in_case(self, case: str) -> Item | None:
         """Return the item that an open case is about."""
-        return next((item for item in self.items.values() if item.case == case), None)
+        return next(iter(self._with(("case", case))), None)
 
     def enrol(self, machine: str, office: str) -> None:
         """Remember whose machine it is."""
-        self._offices[machine] = office
+        self.offices[machine] = office
 
     def office_of(self, machine: str) -> str:
         """Return whose machine it is."""
-        return self._offices.get(machine, "")
+        return self.offices.get(machine, "")
+
+    def _with(self, mark: tuple[str, ...]) -> list[Item]:
+        return [self.items[key] for key in sorted(self._found.get(mark, ()))]
+
+
+def _marks(item: Item) -> list[tuple[str, ...]]:
+    """Return by what an item is looked for, besides its key."""
+    marks: list[tuple[str, ...]] = [("place", item.place), ("barcode", item.machine, item.barcode)]
+    if item.case:
+        marks.append(("case", item.case))
+    return marks
 
 
 def papers(dossier: str) -> str:

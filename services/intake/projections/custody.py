@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where every pouch and result is, and the cases about those that nobody finds, as tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, fields
 from datetime import datetime
 from typing import Any, Final
@@ -12,10 +12,14 @@ from psycopg.rows import class_row
 from services.common import contracts
 from services.common.clock import to_micros
 from services.common.eventlog.record import RecordedEvent
+from services.common.messaging.rows import MemoryRows, RowChange, Rows, write
 from services.intake.application.cases import happening
-from services.intake.domain.custody import TYPES, Item, apply
+from services.intake.domain.custody import TYPES, Item, MemoryShelf, apply
 
 _COLUMNS: Final = tuple(field.name for field in fields(Item))
+_NAMED: Final = (
+    "office", "item", "kind", "because", "machine", "place", "pouch", "dossier", "owner",
+)  # fmt: skip
 _NAMES: Final = ", ".join(f'"{name}"' for name in _COLUMNS)
 _PUT: Final = (
     f"INSERT INTO intake.item ({_NAMES}) VALUES ({', '.join(['%s'] * len(_COLUMNS))})"  # noqa: S608 - own names
@@ -122,36 +126,56 @@ class CustodyProjection:
             ON intake.custody_case (office, closed_at, due_at)
     """
 
+    segment_by = None
+
     def fold(self, cursor: psycopg.Cursor, event: RecordedEvent) -> None:
         """Apply one event."""
         apply(SqlShelf(cursor), happening(event))
-        if event.type == "office.custody_case_opened":
-            _opened(cursor, event)
-        elif event.type == "office.custody_case_closed":
-            _closed(cursor, event)
+        for change in _case(event):
+            write(cursor, "intake", change)
+
+    def in_memory(self) -> "CustodyInMemory":
+        """Return an empty fold for a bulk rebuild; it grows with what is and was on hand."""
+        return CustodyInMemory()
 
 
-def _opened(cursor: psycopg.Cursor[Any], event: RecordedEvent) -> None:
-    data = contracts.current(event.type, event.schema, event.data)
-    columns = (
-        "case", "office", "item", "kind", "because", "machine", "place", "pouch", "dossier",
-        "owner",
-    )  # fmt: skip
-    cursor.execute(
-        'INSERT INTO intake.custody_case ("case", office, item, kind, because, machine, place,'
-        " pouch, dossier, owner, opened_at, due_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (
-            *(data[name] for name in columns), event.recorded_at_us,
-            to_micros(datetime.fromisoformat(str(data["due_at"]))),
-        ),
-    )  # fmt: skip
+class CustodyInMemory:
+    """The same folds over dictionaries."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._shelf, self._cases = MemoryShelf(), MemoryRows()
+
+    def fold(self, event: RecordedEvent) -> None:
+        """Apply one event."""
+        apply(self._shelf, happening(event))
+        for change in _case(event):
+            self._cases.write(change)
+
+    def rows(self) -> Iterator[Rows]:
+        """Return the tables."""
+        yield "item", _COLUMNS, (astuple(item) for item in self._shelf.items.values())
+        yield "item_machine", ("machine", "office"), iter(self._shelf.offices.items())
+        yield from self._cases.rows()
 
 
-def _closed(cursor: psycopg.Cursor[Any], event: RecordedEvent) -> None:
-    data = contracts.current(event.type, event.schema, event.data)
-    cursor.execute(
-        "UPDATE intake.custody_case SET closed_at = %s, official = %s, found = %s, found_at = %s"
-        ' WHERE "case" = %s',
-        (event.recorded_at_us, data["official"], data["found"], data["found_at"], data["case"]),
-    )
+def _case(event: RecordedEvent) -> Iterator[RowChange]:
+    """Return what ``event`` does to the row of a case."""
+    if event.type == "office.custody_case_opened":
+        data = contracts.current(event.type, event.schema, event.data)
+        named = {name: data[name] for name in _NAMED}
+        due_at = to_micros(datetime.fromisoformat(str(data["due_at"])))
+        yield RowChange(
+            table="custody_case", column="case", key=data["case"],
+            make={
+                **named, "opened_at": event.recorded_at_us, "due_at": due_at, "closed_at": None,
+                "official": None, "found": None, "found_at": None,
+            },
+        )  # fmt: skip
+    elif event.type == "office.custody_case_closed":
+        data = contracts.current(event.type, event.schema, event.data)
+        told = {name: data[name] for name in ("official", "found", "found_at")}
+        yield RowChange(
+            table="custody_case", column="case", key=data["case"],
+            put={"closed_at": event.recorded_at_us, **told},
+        )  # fmt: skip

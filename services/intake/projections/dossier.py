@@ -1,29 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """The officials' work queue as a table: one row for each dossier."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
-
-import psycopg
 
 from services.common import contracts
 from services.common.canonical import Json
 from services.common.clock import to_micros
 from services.common.eventlog.record import RecordedEvent
+from services.common.messaging.rows import RowChange, RowProjection
 from services.intake.domain.transitions import TRANSITIONS
 
 _CREATES = ("dossier.registered", "dossier.imported")
 _COLUMNS = ("code", "due_at", "return_machine")
 
 
-class DossierProjection:
+class DossierProjection(RowProjection):
     """Where every dossier stands, for the queues of its office."""
 
     name = "intake.dossiers"
     version = 3
     tables: tuple[str, ...] = ("dossier",)
     types: tuple[str, ...] = tuple(TRANSITIONS)
+    segment_by = "subject"
     ddl = """
         CREATE TABLE IF NOT EXISTS intake.dossier (
             dossier uuid PRIMARY KEY,
@@ -43,31 +42,23 @@ class DossierProjection:
         CREATE INDEX IF NOT EXISTS dossier_queue ON intake.dossier (office, status, registered_at)
     """
 
-    def fold(self, cursor: psycopg.Cursor, event: RecordedEvent) -> None:
-        """Apply one event."""
+    def changes(self, event: RecordedEvent) -> Iterator[RowChange]:
+        """Return what one event does to its dossier's row."""
         data = contracts.current(event.type, event.schema, event.data)
-        if event.type in _CREATES:
-            _create(cursor, event, data)
-        values = _values(event, data)
-        names = ", ".join(f"{name} = %s" for name in values)
         counted = {"dossier.report_disputed": 1, "dossier.report_resolved": -1}.get(event.type, 0)
-        cursor.execute(
-            f"UPDATE intake.dossier SET {names}, disputed = disputed + %s"  # noqa: S608 - own names
-            " WHERE dossier = %s",
-            (*values.values(), counted, event.subject),
-        )
+        yield RowChange(
+            table="dossier", column="dossier", key=event.subject,
+            make=_made(event, data) if event.type in _CREATES else None,
+            put=_values(event, data), add={"disputed": counted} if counted else {},
+        )  # fmt: skip
 
 
-def _create(cursor: psycopg.Cursor[Any], event: RecordedEvent, data: Mapping[str, Json]) -> None:
-    cursor.execute(
-        "INSERT INTO intake.dossier"
-        " (dossier, office, status, procedure, machine, registered_at, moved_at)"
-        " VALUES (%s, %s, 0, %s, %s, %s, 0) ON CONFLICT (dossier) DO NOTHING",
-        (
-            event.subject, data["office"], data["procedure"], data.get("machine"),
-            event.recorded_at_us,
-        ),
-    )  # fmt: skip
+def _made(event: RecordedEvent, data: Mapping[str, Json]) -> dict[str, object]:
+    return {
+        "office": data["office"], "status": 0, "code": None, "procedure": data["procedure"],
+        "machine": data.get("machine"), "registered_at": event.recorded_at_us, "moved_at": 0,
+        "due_at": None, "opened": False, "return_machine": None, "ready_at": None, "disputed": 0,
+    }  # fmt: skip
 
 
 def _values(event: RecordedEvent, data: Mapping[str, Json]) -> dict[str, object]:

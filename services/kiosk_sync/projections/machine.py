@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fleet as a table: one row for each machine."""
 
+from collections.abc import Iterator
 from typing import Final
 
-import psycopg
-
 from services.common.eventlog.record import RecordedEvent
+from services.common.messaging.rows import RowChange, RowProjection
 
 _STANDING: Final = {
     "config.machine_enrolled": "may_speak",
@@ -14,7 +14,7 @@ _STANDING: Final = {
 }
 
 
-class MachineProjection:
+class MachineProjection(RowProjection):
     """Serial, epoch, standing and the last journal record of every machine."""
 
     name = "kiosk_sync.fleet"
@@ -32,22 +32,26 @@ class MachineProjection:
         )
     """
 
-    def fold(self, cursor: psycopg.Cursor, event: RecordedEvent) -> None:
-        """Apply one event; others than journals and enrolments change nothing."""
+    def changes(self, event: RecordedEvent) -> Iterator[RowChange]:
+        """Return what one event does; others than journals and enrolments change nothing."""
         category, _, rest = event.stream.partition("-")
         if category == "config" and event.type in _STANDING:
             epoch = event.data.get("epoch")
-            cursor.execute(
-                "INSERT INTO kiosk_sync.machine (serial, epoch, standing)"
-                " VALUES (%s, coalesce(%s::int, 0), %s) ON CONFLICT (serial) DO UPDATE"
-                " SET standing = excluded.standing,"
-                " epoch = greatest(machine.epoch, excluded.epoch)",
-                (rest, epoch, _STANDING[event.type]),
-            )
+            at = epoch if isinstance(epoch, int) else 0
+            standing = _STANDING[event.type]
+            yield RowChange(
+                table="machine", column="serial", key=rest,
+                make={
+                    "epoch": at, "standing": standing, "journal_seq": 0, "journal_type": None,
+                    "last_seen": 0,
+                },
+                put={"standing": standing}, least={"epoch": at},
+            )  # fmt: skip
         elif category == "kiosk":
-            serial, _, _ = rest.partition("-")
-            cursor.execute(
-                "UPDATE kiosk_sync.machine SET journal_seq = %s, journal_type = %s, last_seen = %s"
-                " WHERE serial = %s",
-                (event.version, event.type, event.recorded_at_us, serial),
-            )
+            yield RowChange(
+                table="machine", column="serial", key=rest.partition("-")[0],
+                put={
+                    "journal_seq": event.version, "journal_type": event.type,
+                    "last_seen": event.recorded_at_us,
+                },
+            )  # fmt: skip

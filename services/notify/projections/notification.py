@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The delivery log as a table: one row for each message."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
-
-import psycopg
 
 from services.common.canonical import Json
 from services.common.eventlog.record import RecordedEvent
 from services.common.eventlog.recording import facts_of
+from services.common.messaging.rows import RowChange, RowProjection
 
 _KEPT: Final = {"owner": "owner", "due_at": "due_at", "state": "receipt"}
 """What an outcome says, and the column it is kept in."""
 
 
-class NotificationProjection:
+class NotificationProjection(RowProjection):
     """State of every message; no number and no text.
 
     ``receipt`` is the delivery state that the SMS centre reported; ``owner`` finds out what became
@@ -28,6 +27,7 @@ class NotificationProjection:
         "notification.requested", "notification.attempted", "notification.accepted",
         "notification.failed", "notification.outcome_unknown", "notification.delivered",
     )  # fmt: skip
+    segment_by = "stream"
     ddl = """
         CREATE TABLE IF NOT EXISTS notify.notification (
             notification uuid PRIMARY KEY,
@@ -45,27 +45,27 @@ class NotificationProjection:
             ON notify.notification (dossier, asked)
     """
 
-    def fold(self, cursor: psycopg.Cursor, event: RecordedEvent) -> None:
-        """Apply one event."""
+    def changes(self, event: RecordedEvent) -> Iterator[RowChange]:
+        """Return what one event does to its message's row."""
         identifier = event.stream.partition("-")[2]
         state = event.type.partition(".")[2]
         data = facts_of([event])[0][1]
+        made: dict[str, object] | None = None
+        kept: dict[str, object] = {}
         if event.type == "notification.requested":
-            cursor.execute(
-                "INSERT INTO notify.notification (notification, dossier, code, template, state,"
-                " asked, changed_at) VALUES (%s, %s, %s, %s, %s, %s, %s)"
-                " ON CONFLICT (notification) DO NOTHING",
-                (identifier, event.subject, _code(data["params"]), data["template"], state,
-                 event.position, event.recorded_at_us),
-            )  # fmt: skip
+            made = {
+                "dossier": event.subject, "code": _code(data["params"]),
+                "template": data["template"], "state": state, "receipt": None, "owner": None,
+                "due_at": None, "asked": event.position, "changed_at": event.recorded_at_us,
+            }  # fmt: skip
         else:
-            kept = {column: data.get(name) for name, column in _KEPT.items()}
-            cursor.execute(
-                "UPDATE notify.notification SET state = %s, changed_at = %s, receipt = %s,"
-                " owner = %s, due_at = %s WHERE notification = %s",
-                (state, event.recorded_at_us, kept["receipt"], kept["owner"], kept["due_at"],
-                 identifier),
-            )  # fmt: skip
+            kept = {
+                "state": state, "changed_at": event.recorded_at_us,
+                **{column: data.get(name) for name, column in _KEPT.items()},
+            }  # fmt: skip
+        yield RowChange(
+            table="notification", column="notification", key=identifier, make=made, put=kept
+        )
 
 
 def _code(params: Json) -> str:
