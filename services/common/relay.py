@@ -6,7 +6,10 @@ the checkpoint, so losing the lead and losing the right to move the checkpoint a
 checkpoint is the highest position with every position below it confirmed: after a crash some
 events are published twice, none is skipped (ADR-0002).
 
-Between events it sleeps: the log's notification, a confirm or the second's end wakes it.
+Between events it sleeps: the log's notification, a confirm or the second's end wakes it. While the
+broker blocks publishers (memory, disk) it reads nothing and says so. A lead that does not speak for
+``IDLE_S`` loses its session and with it the lead: a frozen process and a silent network hold up
+nothing for longer than that.
 """
 
 import contextlib
@@ -24,12 +27,14 @@ from pika.adapters.select_connection import SelectConnection
 from pika.channel import Channel
 from pika.exceptions import AMQPError
 
-from services.common.clock import SystemClock, from_micros
+from services.common.clock import SystemClock
 from services.common.config import ConfigError, Settings
 from services.common.eventlog.record import RecordedEvent
+from services.common.eventlog.session import AnsweredSession
 from services.common.messaging import topology
 from services.common.messaging.confirms import Window
 from services.common.messaging.envelope import CONTENT_TYPE, TYPE_PREFIX, encode, wire_name
+from services.common.messaging.lag import Lag
 from services.common.messaging.lead import Lead
 from services.common.runtime import log_format
 from services.common.telemetry import metrics
@@ -39,16 +44,11 @@ from services.common.telemetry.logs import configure_logs, get_logger
 UNCONFIRMED_MAX: Final = 1000
 POLL_S: Final = 1.0
 PAUSE_FIRST_S: Final = 0.1
-PAUSE_LAST_S: Final = 30.0
+PAUSE_LAST_S: Final = 10.0
 DRAIN_S: Final = 10.0
 SOON_S: Final = 0.002
 WATCH_S: Final = 0.25
 ENSURE_EVERY_S: Final = 60.0
-# The server, too, must notice a lead whose network is gone, or nobody could take over for hours.
-_SESSION: Final = (
-    "-c statement_timeout=10000 -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2"
-    " -c tcp_keepalives_count=3 -c tcp_user_timeout=10000 -c application_name=relay"
-)
 _LOG = get_logger(__name__)
 
 
@@ -90,13 +90,14 @@ class Publisher:
         self._connection: SelectConnection | None = None
         self._channel: Channel | None = None
         self._window: Window | None = None
-        self._blocked = self._refused = False
+        self._refused = False
         self._failure: Exception | None = None
         self._timer: object | None = None
         self._due_s = 0.0
-        self._ensured_s = 0.0
+        self._ensured_s = self._held_s = 0.0
         self._stop_at_s: float | None = None
         self.open = False
+        self.blocked = False
         self.published = False
 
     def run(self) -> None:
@@ -120,7 +121,8 @@ class Publisher:
         try:
             loop.start()
         finally:
-            self.open = False
+            self.open = self.blocked = False
+            metrics.relay_blocked.set(0)
             # What was confirmed before the failure is not published again.
             with contextlib.suppress(psycopg.Error):
                 self._store()
@@ -146,7 +148,18 @@ class Publisher:
                 self._connection.ioloop.stop()
                 return
             self._wake(0)
+        try:
+            self._hold()
+        except psycopg.Error as error:
+            self._fail(error)
+            return
         self._connection.ioloop.call_later(WATCH_S, self._watch)
+
+    def _hold(self) -> None:
+        # The lead is lost in silence, and an alarm or a slow broker may leave nothing else to say.
+        if _CLOCK.monotonic_s() - self._held_s >= POLL_S:
+            self._lead.hold()
+            self._held_s = _CLOCK.monotonic_s()
 
     def _listen(self) -> None:
         try:
@@ -163,7 +176,8 @@ class Publisher:
         connection.channel(on_open_callback=self._channel_opened)
 
     def _block(self, *, blocked: bool) -> None:
-        self._blocked = blocked
+        self.blocked = blocked
+        metrics.relay_blocked.set(int(blocked))
         _LOG.warning("broker_alarm", blocked=blocked)
         self._wake(0)
 
@@ -232,14 +246,13 @@ class Publisher:
         if _CLOCK.monotonic_s() - self._ensured_s >= ENSURE_EVERY_S:
             self._ensure()
         room = UNCONFIRMED_MAX - window.unconfirmed
-        held = self._stop_at_s is not None or self._blocked or self._refused
+        held = self._stop_at_s is not None or self.blocked or self._refused
         if held or room < UNCONFIRMED_MAX // 4:
             # A confirm, the end of the alarm or the watch wakes it.
             return False
         events = self._lead.read(window.sent, room)
         for event in events:
             self._publish(event, window)
-        self._measure(window, events)
         return len(events) == room or self._lead.heard()
 
     def _store(self) -> None:
@@ -259,14 +272,6 @@ class Publisher:
         window.send(event.position)
         self._channel.basic_publish(topology.EVENTS, wire_name(event), encode(event), properties)
 
-    def _measure(self, window: Window, events: list[RecordedEvent]) -> None:
-        metrics.relay_lag_events.set(max(0, self._lead.head() - window.settled) if events
-                                     else window.unconfirmed)  # fmt: skip
-        age = (
-            (_CLOCK.now() - from_micros(events[0].recorded_at_us)).total_seconds() if events else 0
-        )
-        metrics.relay_lag_seconds.set(max(0.0, age))
-
 
 _CLOCK: Final = SystemClock()
 
@@ -274,21 +279,19 @@ _CLOCK: Final = SystemClock()
 def run(config: RelayConfig, stopping: threading.Event, health: Health) -> None:
     """Lead whenever possible until ``stopping``; reconnects with jittered back-off.
 
-    Ready is who reaches the database and, while leading, the broker: a standby is ready too.
+    Ready is who reaches the database and, while leading, the broker, and is not held up by its
+    alarm: a standby is ready too.
     """
     pause_s = PAUSE_FIRST_S
     publisher: Publisher | None = None
     connected = False
     health.register("database", lambda: connected)
     health.register("broker", lambda: publisher is None or publisher.open)
+    health.register("broker_alarm", lambda: publisher is None or not publisher.blocked)
     while not stopping.is_set():
         try:
-            with psycopg.connect(
-                config.database_url, autocommit=True, connect_timeout=5,
-                options=_SESSION, keepalives_idle=5, keepalives_interval=2, keepalives_count=3,
-                tcp_user_timeout=10_000,
-            ) as connection:  # fmt: skip
-                lead = Lead(connection, config.log_id)
+            with AnsweredSession.begin(config.database_url, "relay") as session:
+                lead = Lead(session, config.log_id)
                 while not lead.take():
                     connected, publisher = True, None
                     if _paused(POLL_S, stopping, health):
@@ -335,6 +338,8 @@ def main() -> int:
     health = Health()
     server = HealthServer(health, config.metrics_port)
     server.start()
+    lag = Lag(config.database_url, config.log_id, _CLOCK)
+    threading.Thread(target=lag.run, args=(stopping,), name="lag", daemon=True).start()
     try:
         run(config, stopping, health)
     finally:

@@ -207,6 +207,11 @@ MUTANTS: Final = (
         (f"{_MESSAGING}/test_relay.py::test_publishes_in_order_and_soon",),
     ),
     Mutant(
+        "a frozen relay keeps the lead", "services/common/eventlog/session.py",
+        " -c idle_session_timeout={IDLE_S:.0f}s", "",
+        (f"{_MESSAGING}/test_takeover.py::test_a_frozen_lead",),
+    ),
+    Mutant(
         "the sweeper finds nothing", "services/common/messaging/sweeper.py",
         "        for event in overdue:", "        for event in overdue[:0]:",
         (f"{_MESSAGING}/test_lost_messages.py::test_a_purged_queue_is_swept",),

@@ -51,6 +51,14 @@ class Lead:
         ).fetchone()
         return row is not None and bool(row[0])
 
+    def hold(self) -> None:
+        """Show that this lead lives; the server ends a session that says nothing.
+
+        Raises:
+            psycopg.Error: the lead is lost.
+        """
+        self._connection.execute("select 1")
+
     def checkpoint(self) -> int:
         """Return the highest position with all below confirmed."""
         row = self._connection.execute(
@@ -75,13 +83,6 @@ class Lead:
             binary=True,
         ).fetchall()
         return [_event(row) for row in rows]
-
-    def head(self) -> int:
-        """Return the highest position of the log."""
-        row = self._connection.execute(
-            "select pos from eventlog.log_head where log_id = %s", (self._log_id,)
-        ).fetchone()
-        return 0 if row is None else int(row[0])
 
 
 def _event(row: tuple[object, ...]) -> RecordedEvent:

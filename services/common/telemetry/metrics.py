@@ -37,6 +37,9 @@ relay_lag_events = Gauge(
 relay_lag_seconds = Gauge(
     "relay_lag_seconds", "Age of the oldest event that is not confirmed yet.", registry=REGISTRY
 )
+relay_blocked = Gauge(
+    "relay_blocked", "1 while a broker alarm (memory, disk) holds up publishing.", registry=REGISTRY
+)
 relay_leader = Gauge("relay_leader", "1 while this process leads.", registry=REGISTRY)
 sealed_size = Gauge("sealed_size", "Events under the newest checkpoint.", registry=REGISTRY)
 seal_lag_seconds = Gauge(

@@ -163,7 +163,18 @@ def test_the_broker_is_down(servers: Servers, tmp_path: Path, politely: bool) ->
         wait_until(lambda: run.appended > at + 50, what="writing does not need the broker")
         wait_until(lambda: not run.consumer.ready(), what="the consumer says so")
         wait_until(lambda: "broker" in run.relay.not_ready(), what="the relay says so")
+        assert_lag_grows(run)
         servers.rabbit.start()
+
+
+def assert_lag_grows(run: Running) -> None:
+    """Nothing is published: the relay's two figures follow what is written, second by second."""
+    metric = run.relay.metric
+    wait_until(lambda: metric("relay_lag_seconds") > 2, what="the oldest event grows old")
+    events, seconds = metric("relay_lag_events"), metric("relay_lag_seconds")
+    assert events > 20
+    wait_until(lambda: metric("relay_lag_seconds") > seconds + 2, what="it grows older")
+    assert metric("relay_lag_events") > events
 
 
 def test_the_broker_loses_everything(servers: Servers, tmp_path: Path) -> None:
@@ -179,7 +190,7 @@ def test_the_broker_loses_everything(servers: Servers, tmp_path: Path) -> None:
 
 
 def test_a_broker_alarm_holds_the_relay(servers: Servers, tmp_path: Path) -> None:
-    """While the broker blocks publishers nothing is lost, and the relay goes on by itself."""
+    """While the broker blocks publishers the relay says so and holds; then it goes on by itself."""
     assert servers.rabbit is not None
     with running(servers, tmp_path) as run:
         control(servers, "set_vm_memory_high_watermark", "0.000001")
@@ -188,16 +199,22 @@ def test_a_broker_alarm_holds_the_relay(servers: Servers, tmp_path: Path) -> Non
                 lambda: "broker_alarm" in {line["event"] for line in run.relay.lines()},
                 what="the relay is told",
             )  # fmt: skip
+            assert run.relay.metric("relay_blocked") == 1
+            assert run.relay.not_ready() == ["broker_alarm"]
             published = run.relay.metric("relay_published_total")
             at = run.appended
             wait_until(lambda: run.appended > at + 50, what="writing goes on")
             assert run.relay.metric("relay_published_total") <= published + 5
+            assert_lag_grows(run)
+            assert run.relay.metric("relay_leader") == 1
         finally:
             control(servers, "set_vm_memory_high_watermark", "0.4")
         wait_until(
             lambda: run.relay.metric("relay_published_total") > published + 50,
             what="publishing goes on",
         )
+        wait_until(lambda: run.relay.metric("relay_lag_events") < 20, what="the lag is gone")
+        assert run.relay.metric("relay_blocked") == 0
 
 
 def control(servers: Servers, *words: str) -> None:

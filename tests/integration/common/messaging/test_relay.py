@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The relay as processes: log order, nothing skipped, one lead, the checkpoint behind confirms."""
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,20 +8,24 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 
 from services.common.eventlog.postgres import PostgresLog
-from services.common.messaging import topology
 from tests.support import processes
 from tests.support.broker import Broker
 from tests.support.database import Database, fresh_database
-from tests.support.events import fresh, request
 from tests.support.processes import Process
+from tests.support.relaying import (
+    SEEN,
+    append,
+    assert_nothing_skipped,
+    checkpoint,
+    leaders,
+    listening,
+    positions,
+)
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import wait_until
-
-SEEN = "seen"
 
 
 @pytest.fixture
@@ -59,44 +62,6 @@ def start(database: Database, tmp_path: Path) -> Iterator[Callable[..., Process]
             return process
 
         yield start
-
-
-def listening(broker: Broker, **arguments: object) -> Broker:
-    """Bind a queue to everything."""
-    with broker.channel() as channel:
-        topology.ensure_exchanges(channel)
-        channel.queue_declare(SEEN, durable=True, arguments=dict(arguments))
-        channel.queue_bind(SEEN, topology.EVENTS, "#")
-    return broker
-
-
-def append(log: PostgresLog, count: int) -> None:
-    """Append ``count`` events on new streams."""
-    left = count
-    while left:
-        log.append(request((fresh(), 0, size := min(left, 50))))
-        left -= size
-
-
-def checkpoint(database: Database) -> int:
-    """Return the stored checkpoint."""
-    with psycopg.connect(database.owner_url) as connection:
-        row = connection.execute("SELECT coalesce(max(pos), 0) FROM eventlog.relay").fetchone()
-    return int(row[0]) if row else 0
-
-
-def positions(broker: Broker) -> list[int]:
-    """Take everything that was published, in the order the broker got it."""
-    return [int(json.loads(body)["sequence"]) for body in broker.take(SEEN)]
-
-
-def assert_nothing_skipped(found: list[int], head: int) -> None:
-    """Each position is published after the one before it; repeats begin behind a checkpoint."""
-    highest = 0
-    for position in found:
-        assert position <= highest + 1, f"{position} right after {highest}"
-        highest = max(highest, position)
-    assert highest == head
 
 
 def test_publishes_in_order_and_soon(
@@ -203,11 +168,6 @@ def test_one_leads_and_another_takes_over(
     head = log.head()
     wait_until(lambda: checkpoint(database) == head, what="all confirmed")
     assert_nothing_skipped(positions(seen), head)
-
-
-def leaders(relays: list[Process]) -> list[Process]:
-    """Return the relays that say they lead."""
-    return [relay for relay in relays if relay.metric("relay_leader") == 1]
 
 
 def test_readiness_knows_the_database_and_the_broker(
