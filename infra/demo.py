@@ -17,6 +17,7 @@ from rich.console import Console
 
 from infra.day import account, opening, plan
 from infra.day.crowd import Clock, Crowd
+from infra.day.listener import Listener
 from infra.day.trouble import NEW_AT_CT, Watch, troubles
 from infra.hands import GaveUpError
 from infra.local import prepare, settings, stack
@@ -53,6 +54,7 @@ def _main() -> int:
 
 def _run(console: Console, servers: Servers, local: Stack, began: float) -> int:
     prepare.everything(local)
+    listener = Listener(local)
     stack.supervise(local)
     stack.supervisor(local)
     try:
@@ -60,12 +62,15 @@ def _run(console: Console, servers: Servers, local: Stack, began: float) -> int:
         processes = len(stack.programs(local.folder))
         ready_s = time.monotonic() - began
         console.print(f"PostgreSQL, RabbitMQ and {processes} processes after {ready_s:.0f} s\n")
-        return _day(console, servers, local)
+        day_began = time.monotonic()
+        outcome = _day(console, servers, local, listener=listener)
+        console.print(f"{time.monotonic() - day_began:.0f} s after set-up", style="dim")
+        return outcome
     finally:
         stack.stop(local)
 
 
-def _day(console: Console, servers: Servers, local: Stack) -> int:
+def _day(console: Console, servers: Servers, local: Stack, *, listener: Listener) -> int:
     seed = int(os.environ.get("SEED", "1"))
     clock = Clock(partial(console.print, highlight=False, soft_wrap=True))
     crowd = Crowd(local, clock.say)
@@ -76,7 +81,7 @@ def _day(console: Console, servers: Servers, local: Stack) -> int:
     with Watch(troubles(local, servers), crowd.done, clock.say) as watch:
         crowd.play(visits)
     clock.say(f"{len(crowd.outcomes)} visits are over\n")
-    return account.account(console, local, crowd, watch.failed)
+    return account.account(console, local, crowd, watch.failed, listener=listener)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from rich.table import Table
 from infra.audit_books import Line, compare, dossiers_of, whole_log
 from infra.day import figures
 from infra.day.crowd import Crowd
+from infra.day.listener import Listener
 from infra.day.stories import STORIES
 from infra.hands import GaveUpError, Hands
 from infra.local.settings import LOG_ID, Stack
@@ -20,18 +21,22 @@ from services.common.eventlog.record import RecordedEvent
 from services.common.money import Vnd, vnd_text
 from services.payment.application.queries import ledger
 
-PATIENCE_S: Final = 30.0
+PATIENCE_S: Final = 60.0
 
 
-def account(console: Console, local: Stack, crowd: Crowd, failed: list[str]) -> int:
+def account(
+    console: Console, local: Stack, crowd: Crowd, failed: list[str], *, listener: Listener
+) -> int:
     """Print the account; returns the exit code: 0 only if everything agrees."""
     hands = Hands(local)
     log = PostgresLog(local.database_url("motcua_audit"), LOG_ID)
     try:
         lines = _settled_lines(log, hands, crowd)
         events = whole_log(log)
+        lines += figures.kinds(events)
         lines += figures.read_models(local, log)
         lines += figures.seals(local, log)
+        lines.append(listener.heard(log.head()))
         _story(console, log, crowd.outcomes[0].dossier)
         _counts(console, "Dossiers by status", figures.by_status(events))
         _counts(console, "Where pouches, papers and results are", figures.by_place(events))

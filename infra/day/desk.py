@@ -15,7 +15,7 @@ from infra.local.settings import MACHINES, Stack
 from infra.people import notes_for
 from services.common.clock import VIETNAM
 
-PATIENCE_S: Final = 40.0
+PATIENCE_S: Final = 90.0
 CELLS: Final = 60
 DESKS: Final = {"VT01": "cb001", "CT01": "cb002"}
 """Who works at the office of each machine."""

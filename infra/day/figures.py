@@ -24,6 +24,7 @@ from services.common.integrity.notes import Signer
 from services.common.messaging.projector import Projection, Projector
 from services.intake.projections.custody import CustodyProjection
 from services.intake.projections.dossier import DossierProjection
+from services.intake.seed.load import offices
 from services.kiosk_sync.projections.machine import MachineProjection
 from services.notify.projections.notification import NotificationProjection
 
@@ -56,6 +57,25 @@ def by_place(events: Iterable[RecordedEvent]) -> dict[str, int]:
         kind, _, where = item.place.partition(":")
         places[f"{item.kind} · {kind} {where if kind == 'office' else where[:4]}".rstrip()] += 1
     return dict(sorted(places.items()))
+
+
+def kinds(events: Iterable[RecordedEvent]) -> list[Line]:
+    """Compare what was handed in at machines, and what left them, with what offices offer."""
+    handed, left = set[str](), set[str]()
+    procedure = dict[str, str]()
+    for event in events:
+        if event.type in {"dossier.registered", "dossier.imported"}:
+            procedure[event.stream] = str(event.data["procedure"])
+            handed |= {procedure[event.stream]} if event.type == "dossier.registered" else set()
+        elif event.type == "dossier.returned" and event.data["channel"] == "kiosk":
+            left.add(procedure[event.stream])
+    accepted, given = (
+        {code for office in offices() for code in office[word]} for word in ("accept", "give_back")
+    )
+    return [
+        Line("procedures handed in at machines", sorted(handed), sorted(accepted)),
+        Line("kinds of results that left machines", sorted(left), sorted(given)),
+    ]
 
 
 def messages(events: Iterable[RecordedEvent]) -> dict[str, int]:

@@ -2,6 +2,8 @@
 """Before the first start: databases, roles, schema, broker topology and users, seed, enrolment."""
 
 import json
+import re
+import secrets
 import urllib.request
 import uuid
 from base64 import b64encode
@@ -49,6 +51,19 @@ def broker(stack: Stack) -> None:
         _api(stack, "PUT", f"/users/{role}", user)
         rights = topology.permissions(role.removeprefix("motcua_"))
         _api(stack, "PUT", f"/permissions/{quote(VHOST, safe='')}/{role}", rights)
+
+
+def listener(stack: Stack, queue: str) -> str:
+    """Make a broker user that may listen to events through ``queue`` only; returns its URL."""
+    password, own = secrets.token_hex(16), re.escape(queue)
+    _api(stack, "PUT", f"/users/{queue}", {"password": password, "tags": ""})
+    rights = {
+        "configure": f"^{own}$", "write": f"^{own}$",
+        "read": f"^({own}|{re.escape(topology.EVENTS)})$",
+    }  # fmt: skip
+    _api(stack, "PUT", f"/permissions/{quote(VHOST, safe='')}/{queue}", rights)
+    parts = urlsplit(stack.addresses.amqp_url)
+    return f"amqp://{queue}:{password}@{parts.hostname}:{parts.port}/{VHOST}"
 
 
 def people(local: Stack) -> None:

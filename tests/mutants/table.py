@@ -223,6 +223,22 @@ MUTANTS: Final = (
         (f"{_MESSAGING}/test_projector.py::test_a_lost_session_moves_neither_rows_nor_checkpoint",),
     ),
     Mutant(
+        "the relay keeps some events to itself", "services/common/relay.py",
+        "        for event in events:\n            self._publish(event, window)",
+        '        for event in events:\n            if event.type != "notification.delivered":\n'
+        "                self._publish(event, window)", (_DAY,),
+    ),
+    Mutant(
+        "the sealer signs what the log was a moment ago", "services/common/audit/sealing.py",
+        "size=grown.size, root=grown.root(),", "size=grown.size, root=self.frontier.root(),",
+        (_DAY,),
+    ),
+    Mutant(
+        "the centre sends a citizen to the next cell",
+        "services/kiosk_sync/application/reactions.py",
+        '"cell": ready["cell"],', '"cell": int(str(ready["cell"])) + 1,', (_DAY,),
+    ),
+    Mutant(
         "withdrawn dossiers are told as stopped", "services/intake/application/push.py",
         "status=dossier.status, at=step.event.occurred_at",
         "status=8 if dossier.status == 7 else dossier.status, at=step.event.occurred_at", (_DAY,),

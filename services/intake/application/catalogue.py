@@ -5,7 +5,8 @@ Everything takes effect from a day on that is not past; dossiers that are open k
 the due time they were given (Decree 61/2018 article 17: what applied at the hand-in applies).
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -14,9 +15,12 @@ from services.common.canonical import Json
 from services.common.clock import VIETNAM, Clock
 from services.common.errors import Refused
 from services.common.eventlog.port import EventLog
-from services.common.eventlog.record import Appended
+from services.common.eventlog.record import Appended, RecordedEvent
 from services.common.eventlog.recording import Cause, Change, Fact, Recorder
 from services.intake.application.facts import data_of, office_of
+from services.intake.domain.dossier_code import is_agency_code
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9 .,:/()'&-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,7 @@ def change_catalogue(
 
     Raises:
         Refused: ``retroactive``, ``not_later``, ``unknown_office``, ``unknown_procedure``,
-            ``not_at_machines``.
+            ``not_at_machines``, ``not_an_agency_code``, ``not_plain``.
         Malformed: a field that the contract does not take.
         Conflict: others were faster eight times in a row.
     """
@@ -89,13 +93,16 @@ def _require_not_past(day: date, clock: Clock) -> None:
         )  # fmt: skip
 
 
-def _require_later(log: EventLog, data: Mapping[str, Json]) -> None:
-    """A version replaces the one before it, from the same day on or later."""
-    events = log.read_stream(f"procedure-{data['code']}")
-    if events and str(data_of(events[-1])["valid_from"]) > str(data["valid_from"]):
+def _require_version(log: EventLog, data: Mapping[str, Json]) -> None:
+    _require_later(log.read_stream(f"procedure-{data['code']}"), data)
+
+
+def _require_later(events: Iterable[RecordedEvent], data: Mapping[str, Json]) -> None:
+    """The last word replaces the one before it, from the same day on or later."""
+    if any(str(data_of(event)["valid_from"]) > str(data["valid_from"]) for event in events):
         raise Refused(
-            "not_later", "a later version is published already", "đã có phiên bản hiệu lực sau",
-            field="valid_from",
+            "not_later", "what begins on a later day is recorded already",
+            "đã có thay đổi với ngày hiệu lực sau", field="valid_from",
         )  # fmt: skip
 
 
@@ -114,10 +121,25 @@ def _require_offerable(log: EventLog, data: Mapping[str, Json]) -> None:
                 "not_at_machines", "the procedure does not go through machines that way",
                 "thủ tục không thực hiện qua máy theo cách này", field=flag,
             )  # fmt: skip
+    offers = log.read_stream(f"office-{data['office']}.offers")
+    _require_later((event for event in offers if data_of(event)["procedure"] == code), data)
 
 
-def _require_office(log: EventLog, data: Mapping[str, Json]) -> None:
+def _require_name(log: EventLog, data: Mapping[str, Json]) -> None:
+    """A name that codes begin with and text messages can hold, or nobody is served under it."""
     office_of(log, str(data["office"]), date.fromisoformat(str(data["valid_from"])))
+    if not is_agency_code(str(data["agency_code"])):
+        raise Refused(
+            "not_an_agency_code", "an agency code looks like H30.12 or 000.00.12.H30",
+            "mã cơ quan có dạng H30.12 hoặc 000.00.12.H30", field="agency_code",
+        )  # fmt: skip
+    if _PLAIN.fullmatch(str(data["name_sms"])) is None:
+        raise Refused(
+            "not_plain", "text messages take letters without accents, digits and . , : / ( ) ' & -",
+            "tin nhắn chỉ dùng chữ không dấu, chữ số và . , : / ( ) ' & -", field="name_sms",
+        )  # fmt: skip
+    names = log.read_stream(f"office-{data['office']}")
+    _require_later((event for event in names if event.type == "office.renamed"), data)
 
 
 def _unknown_procedure(code: str) -> Refused:
@@ -137,7 +159,7 @@ class _Kind:
 
 
 _KINDS: Final = {
-    "procedure.published": _Kind("procedure-{about}", "code", _require_later),
+    "procedure.published": _Kind("procedure-{about}", "code", _require_version),
     "office.procedure_offered": _Kind("office-{about}.offers", "office", _require_offerable),
-    "office.renamed": _Kind("office-{about}", "office", _require_office),
+    "office.renamed": _Kind("office-{about}", "office", _require_name),
 }

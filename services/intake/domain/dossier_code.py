@@ -13,7 +13,13 @@ from services.common.errors import Refused
 
 _AGENCY: Final = r"(?:000\.\d\d\.\d\d\.[GH]\d\d|[GH]\d\d(?:\.\d{1,3}){0,3})"
 _CODE: Final = re.compile(rf"^({_AGENCY})-(\d{{8}}|\d{{6}})-(\d{{4,7}})$", re.ASCII)
+_NAME: Final = re.compile(rf"^{_AGENCY}$", re.ASCII)
 _DASHES: Final = re.compile("[‐-―−]")
+
+
+def is_agency_code(text: str) -> bool:
+    """Say whether codes can begin with ``text``: ``H30.12``, ``000.00.12.H30``."""
+    return _NAME.fullmatch(text) is not None
 
 
 def make_code(agency_code: str, day: date, number: int) -> str:

@@ -14,11 +14,11 @@ from typing import Final
 from services.notify.domain.gsm7 import fits_one_sms
 
 OFFICE_CHARS: Final = 30
-CODE_CHARS: Final = 24
+CODE_CHARS: Final = 32
 DATE_CHARS: Final = 10
 MACHINE_CHARS: Final = 4
 OTP_CHARS: Final = 6
-AMOUNT_CHARS: Final = 11
+AMOUNT_CHARS: Final = 14
 
 LONGEST: Final[Mapping[str, int]] = {
     "office": OFFICE_CHARS,

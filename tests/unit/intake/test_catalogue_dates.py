@@ -13,6 +13,7 @@ from services.common.eventlog.recording import Cause
 from services.intake.adapters.calendar import LogCalendar
 from services.intake.application.catalogue import Edit, change_catalogue, versions
 from services.intake.application.facts import office_of
+from services.intake.domain.dossier_code import read_code
 from services.kiosk_sync.application.queries import Catalogues
 from tests.support.province import Province
 
@@ -155,3 +156,58 @@ def test_nothing_changes_backwards(province: Province) -> None:
     publish(province, today(province) + timedelta(days=30))
     with pytest.raises(Refused, match="not_later"):
         publish(province, today(province) + timedelta(days=29))
+
+
+NAME = {
+    "agency_code": "H31.07", "name_vi": "Trung tâm", "name_sms": "UBND P. Vi Thanh",
+    "legal_basis": "Nghị quyết 202/2025/QH15",
+}  # fmt: skip
+
+
+def test_a_name_or_an_offer_that_would_never_take_effect(province: Province) -> None:
+    """What holds from the first of the month is not overtaken by what begins before, told later."""
+    next_month, tomorrow = (today(province) + timedelta(days=days) for days in (30, 1))
+    offer = {"procedure": "1.001266", "accept": True, "give_back": True}
+    edit(province, "office.renamed", "VT", **NAME, valid_from=next_month)
+    edit(province, "office.procedure_offered", "CT", **offer, valid_from=next_month)
+    with pytest.raises(Refused, match="not_later") as caught:
+        edit(province, "office.renamed", "VT", **NAME, valid_from=tomorrow)
+    assert caught.value.field == "valid_from"
+    with pytest.raises(Refused, match="not_later"):
+        edit(province, "office.procedure_offered", "CT", **offer, valid_from=tomorrow)
+    edit(
+        province, "office.procedure_offered", "CT", **{**offer, "procedure": "1.001570"},
+        valid_from=tomorrow,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        ("agency_code", "VT-01", "not_an_agency_code"),
+        ("agency_code", "h31.07", "not_an_agency_code"),
+        ("agency_code", "H31.07.1.2.3", "not_an_agency_code"),
+        ("name_sms", "UBND P. Vị Thanh", "not_plain"),
+        ("name_sms", "UBND_P@Vi[Thanh]", "not_plain"),
+    ],
+)
+def test_a_name_that_codes_or_messages_cannot_bear(
+    province: Province, field: str, value: str, code: str
+) -> None:
+    """Refused by its field: later nobody could accept a dossier, or be told of one."""
+    with pytest.raises(Refused, match=code) as caught:
+        edit(province, "office.renamed", "VT", **{**NAME, field: value}, valid_from=today(province))
+    assert caught.value.field == field
+    assert caught.value.vi
+
+
+@pytest.mark.parametrize("agency", ["H31.07", "000.00.12.H30", "H15.50.05.13", "G09.20"])
+def test_every_name_that_is_taken_gives_readable_codes(province: Province, agency: str) -> None:
+    """What the editor may write, the code of the next dossier shows and everybody can read."""
+    edit(province, "office.renamed", "VT", **{**NAME, "agency_code": agency},
+         valid_from=today(province))  # fmt: skip
+    dossier = province.deposit(pouch="a")
+    province.pays(dossier, 8_000)
+    province.does(dossier, "accept")
+    code = province.dossier(dossier).code
+    assert code == read_code(code) == f"{agency}-261116-0001"

@@ -2,7 +2,13 @@
 """Every registered text fits one unaccented SMS, whatever is filled in; numbers are read kindly."""
 
 import pytest
+from marshmallow.validate import Length
 
+from services.common.contracts.catalogue import OfficeRenamedV1
+from services.common.contracts.values import AMOUNT_MAX_VND
+from services.common.errors import Refused
+from services.intake.domain.dossier_code import read_code
+from services.notify.application.words import money
 from services.notify.domain.gsm7 import fits_one_sms, septets
 from services.notify.domain.phone import international
 from services.notify.domain.templates import LONGEST, TEMPLATES, Template, TemplateError
@@ -16,6 +22,20 @@ def test_the_longest_values_fit(template: Template) -> None:
     text = template.render({name: "X" * LONGEST[name] for name in template.parameters})
     assert septets(text) is not None
     assert len(text) <= 160
+
+
+def test_the_budget_is_what_other_services_allow() -> None:
+    """The longest code that is read, the largest amount, the longest name: none is over budget."""
+    longest = read_code("H15.500.500.130-20261008-1234567")
+    with pytest.raises(Refused):
+        read_code("H15.500.500.130.1-20261008-1234567")
+    assert LONGEST["code"] == len(longest)
+    assert LONGEST["amount"] == len(money(AMOUNT_MAX_VND))
+    (length,) = (
+        one for one in OfficeRenamedV1().fields["name_sms"].validators if isinstance(one, Length)
+    )
+    assert LONGEST["office"] == length.max
+    assert fits_one_sms("AZ az 09 .,:/()'&-"), "what an office's name may hold"
 
 
 @pytest.mark.parametrize("template", CASES, ids=lambda template: template.name)

@@ -55,6 +55,22 @@ def test_payos_published_vector() -> None:
     assert payos.is_signed({**PAYOS, "virtualAccountName": None}, PAYOS_SIGNATURE, PAYOS_KEY)
 
 
+@given(st.sampled_from(sorted(PAYOS)), st.integers(0, 40), st.integers(1, 127))
+def test_payos_one_changed_byte_is_refused(name: str, place: int, flip: int) -> None:
+    """Any byte of any value: with a bit of it turned, the payload is not payOS's."""
+    value = str(PAYOS[name]) or " "
+    place %= len(value)
+    changed = value[:place] + chr(ord(value[place]) ^ flip) + value[place + 1 :]
+    assert not payos.is_signed({**PAYOS, name: changed}, PAYOS_SIGNATURE, PAYOS_KEY)
+
+
+@given(st.integers(0, 63), st.sampled_from("0123456789abcdefABCDEF "))
+def test_payos_one_changed_digit_of_the_signature_is_refused(place: int, digit: str) -> None:
+    """The signature itself is compared whole and as it is."""
+    changed = PAYOS_SIGNATURE[:place] + digit + PAYOS_SIGNATURE[place + 1 :]
+    assert payos.is_signed(PAYOS, changed, PAYOS_KEY) == (changed == PAYOS_SIGNATURE)
+
+
 @pytest.mark.parametrize("name", sorted(PAYOS))
 def test_payos_one_changed_field_is_refused(name: str) -> None:
     """Any changed value breaks the signature."""

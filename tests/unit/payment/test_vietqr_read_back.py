@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from infra.sandbox.bank import NotACodeError, read_payload
 from services.common.money import Vnd
 from services.payment.domain.token import find_token, make_token, transfer_text
-from services.payment.domain.vietqr import dynamic_payload
+from services.payment.domain.vietqr import crc16, dynamic_payload
 
 VECTORS = [
     (("00020101021238540010A00000072701240006970436011010175956000208QRIBFTTA5303704540618000"
@@ -36,6 +36,11 @@ NOT_DYNAMIC = [
     "00020101021138570010A00000072701270006970403011200110123456780208QRIBFTTA53037045802VN6304F4E5",
     "00020101021138600010A00000072701300006970403011697040311012345670208QRIBFTTC53037045802VN63044F52",
 ]
+BILL = (
+    "00020101021238570010A00000072701270006970403011300110123456780208QRIBFTTA53037045406180000"
+    "5802VN62340107NPS68690819thanh toan don hang63042E2E"
+)
+"""Dynamic, with a bill number before the purpose."""
 
 
 def seen(payload: str) -> str:
@@ -63,10 +68,33 @@ def test_published_payloads(payload: str, said: dict[str, str]) -> None:
     assert built == payload or "H30.12" in payload
 
 
+def test_a_bill_number_is_somebody_elses_field() -> None:
+    """What stands beside the purpose is read over, not into it."""
+    assert read_payload(seen(BILL)) == {
+        "bin": "970403", "account": "0011012345678", "amount": "180000",
+        "purpose": "thanh toan don hang",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", [*(one for one, _ in VECTORS), *NOT_DYNAMIC, BILL])
+def test_every_published_checksum_is_ours(payload: str) -> None:
+    """Static, to a card, dynamic: our CRC is the publishers', also where 6304 stands twice."""
+    assert crc16(payload[:-4].encode()) == payload[-4:]
+
+
+def test_a_checksums_own_tag_inside_a_value() -> None:
+    """``6304`` in an account and in the purpose is no end of the payload."""
+    payload = dynamic_payload(
+        bank_bin="970418", account="63046304", amount=Vnd(6304), purpose="TTHC 6304"
+    )
+    said = {"bin": "970418", "account": "63046304", "amount": "6304", "purpose": "TTHC 6304"}
+    assert read_payload(seen(payload)) == said
+
+
 @pytest.mark.parametrize("payload", NOT_DYNAMIC)
 def test_a_code_without_an_amount_is_not_ours(payload: str) -> None:
-    """A static code is read, and is no request for a certain amount."""
-    with pytest.raises(NotACodeError):
+    """A static code is no request for a certain amount; one names its account a digit too short."""
+    with pytest.raises(NotACodeError, match=r"not a dynamic|fields"):
         read_payload(seen(payload))
 
 
