@@ -72,7 +72,10 @@ bench: setup ## measure against peers on one server; build/bench/*.json
 	$(RUN) $(BIN)/python -m tests.load.bench
 
 ##@ Data and release
-.PHONY: lock clean
+.PHONY: docs lock clean
+docs: setup ## generate docs/reference from the code
+	$(BIN)/python -m infra.reference
+
 lock: setup ## resolve the dependencies anew
 	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-header \
 		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links \

@@ -13,6 +13,7 @@ import psycopg
 import typer
 
 from infra import cli_query, cli_upkeep, cli_verify
+from infra.cli_contracts import contracts
 from infra.cli_subject import subject
 from services.common.clock import SystemClock
 from services.common.config import ConfigError, Settings
@@ -29,6 +30,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 kiosk = typer.Typer(no_args_is_help=True, help="Machines: who may speak.")
 app.add_typer(kiosk, name="kiosk")
 app.add_typer(subject, name="subject")
+app.add_typer(contracts, name="contracts")
 app.command("verify")(cli_verify.verify)
 app.command("query")(cli_query.query)
 app.command("state-at")(cli_query.state_at)

@@ -258,4 +258,14 @@ MUTANTS: Final = (
         "a machine journals another barcode", "services/kiosk_sync/edge/agent/deposit.py",
         '"pouch": application.pouch,', '"pouch": application.pouch[:-1] + "X",', (_DAY,),
     ),
+    Mutant(
+        "a unit may change unseen", "services/common/contracts/evolution.py",
+        'if old.get("x-unit") != new.get("x-unit"):', "if False:",
+        ("tests/unit/common/test_evolution.py::test_a_breaking_change_is_refused",),
+    ),
+    Mutant(
+        "published schemas forget upper limits", "services/common/contracts/json_schema.py",
+        '"maximum": found.max', '"maximum": None',
+        ("tests/unit/common/test_json_schema.py::test_schema_and_contract_agree",),
+    ),
 )  # fmt: skip

@@ -19,13 +19,13 @@ class FeesV1(EventSchema):
 
 
 class ProcedurePublishedV1(EventSchema):
-    """``procedure-<code>``; the stream's version is what dossiers are pinned to."""
+    """``procedure-<code>``: rules in force; dossiers are pinned to the stream's version."""
 
     code = v.procedure_code()
     name_vi = v.text()
     field = v.word()
-    accept_at_machine = fields.Boolean(required=True)
-    return_at_machine = fields.Boolean(required=True)
+    accept_at_machine = v.flag()
+    return_at_machine = v.flag()
     fees = fields.Nested(FeesV1, required=True)
     working_days = v.count(0, 400)
     legal_basis = v.text(400)
@@ -73,8 +73,8 @@ class ProcedurePublishedV2(EventSchema):
     name_vi = v.text()
     field = v.word()
     field_vi = v.text(64)
-    accept_at_machine = fields.Boolean(required=True)
-    return_at_machine = fields.Boolean(required=True)
+    accept_at_machine = v.flag()
+    return_at_machine = v.flag()
     valid_from = v.day()
     fees = fields.List(fields.Nested(FeeLineSchema), required=True)
     exemptions = fields.List(fields.Nested(ExemptionSchema), required=True)
@@ -90,8 +90,8 @@ class OfficeProcedureOfferedV1(EventSchema):
 
     office = v.word(32)
     procedure = v.procedure_code()
-    accept = fields.Boolean(required=True)
-    give_back = fields.Boolean(required=True)
+    accept = v.flag()
+    give_back = v.flag()
     valid_from = v.day()
 
 
@@ -141,7 +141,7 @@ def _before_fee_lines(data: Mapping[str, Json]) -> dict[str, Json]:
 
 
 class OfficeOpenedV1(EventSchema):
-    """``office-<id>``."""
+    """``office-<id>``: a one-stop unit with its agency code begins to take dossiers."""
 
     office = v.word(32)
     agency_code = v.word(32)
@@ -150,7 +150,7 @@ class OfficeOpenedV1(EventSchema):
 
 
 class OfficeCodeAssignedV1(EventSchema):
-    """``office-<id>.codes.<yymmdd>``; the version is the day's running number."""
+    """``office-<id>.codes.<yymmdd>``: a code is given; version = the day's running number."""
 
     office = v.word(32)
     code = v.word(32)

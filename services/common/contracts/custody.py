@@ -4,8 +4,6 @@
 ``office-<id>.case.<event>``: what one event left unknown; each case has an owner and a due time.
 """
 
-from marshmallow import fields
-
 from services.common.contracts import values as v
 from services.common.contracts.registry import EventContract, EventSchema, register
 
@@ -21,11 +19,13 @@ class OfficeCustodyCaseOpenedV1(EventSchema):
     office = v.word(32)
     item = v.word(100)
     kind = v.one_of("pouch", "papers", "result")
-    because = v.one_of("machine_report", "missing_in_bag", "no_deposit", "cell_taken", "reversed")
+    because = v.one_of(
+        "machine_report", "missing_in_bag", "no_deposit", "cell_taken", "reversed", open_list=True
+    )
     machine = v.serial(nullable=True)
     place = v.word(64)
     pouch = v.word(32, nullable=True)
-    dossier = fields.UUID(required=True, allow_none=True)
+    dossier = v.uuid(nullable=True)
     owner = v.word(64)
     due_at = v.instant()
 

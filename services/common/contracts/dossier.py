@@ -55,7 +55,7 @@ class DossierOpenedV1(EventSchema):
     """An official opened the pouch and compared it with the citizen's list."""
 
     official = v.word()
-    as_listed = fields.Boolean(required=True)
+    as_listed = v.flag()
     differences = fields.List(v.text(), required=True)
 
 
@@ -173,7 +173,7 @@ class DossierRescheduledV1(EventSchema):
     official = v.word()
     reason = v.text(500)
     due_at = v.instant()
-    in_time = fields.Boolean(required=True)
+    in_time = v.flag()
     form = v.one_of("04")
 
 

@@ -135,7 +135,7 @@ class KioskResultUncollectedV1(EventSchema):
 class KioskCustodyUnknownV1(EventSchema):
     """The machine cannot tell where a pouch or result is; opens a case for the office."""
 
-    dossier = fields.UUID(required=True, allow_none=True)
+    dossier = v.uuid(nullable=True)
     place = v.one_of("intake", "cell")
     reason = v.text(100)
 

@@ -18,7 +18,7 @@ class NotificationRequestedV1(EventSchema):
     channel = v.one_of("sms")
     params = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     contact_event = v.uuid()
-    code_event = fields.UUID(required=True, allow_none=True)
+    code_event = v.uuid(nullable=True)
 
 
 class NotificationRequestedV2(NotificationRequestedV1):
@@ -26,7 +26,7 @@ class NotificationRequestedV2(NotificationRequestedV1):
 
     template = v.one_of(
         "accepted", "refused", "supplement", "fee_due", "rescheduled", "ready_at_counter",
-        "result_ready", "reminder", "recalled", "withdrawn", "stopped", "owed",
+        "result_ready", "reminder", "recalled", "withdrawn", "stopped", "owed", open_list=True,
     )  # fmt: skip
 
 
@@ -73,7 +73,7 @@ class NotificationDeliveredV1(EventSchema):
     """The delivery receipt came."""
 
     provider_message = v.word(64)
-    state = v.one_of("DELIVRD", "EXPIRED", "UNDELIV", "REJECTD", "UNKNOWN")
+    state = v.one_of("DELIVRD", "EXPIRED", "UNDELIV", "REJECTD", "UNKNOWN", open_list=True)
 
 
 class NotificationReceiptExpectedV1(EventSchema):

@@ -9,7 +9,7 @@ from services.common.contracts.registry import EventContract, EventSchema, regis
 
 def _token() -> fields.String:
     """Eight characters without 0, O, 1 and I: what a bank transfer carries."""
-    return fields.String(required=True, validate=validate.Regexp(r"^[2-9A-HJ-NP-Z]{8}$"))
+    return fields.String(required=True, validate=v.matching("[2-9A-HJ-NP-Z]{8}"))
 
 
 class PaymentRequestedV1(EventSchema):
@@ -48,7 +48,7 @@ class PaymentBankCreditReceivedV1(EventSchema):
     amount_vnd = v.vnd(low=1)
     token = fields.String(required=True, allow_none=True, validate=validate.Length(8, 8))
     account = v.word(19)
-    body_digest = fields.String(required=True, validate=validate.Regexp(r"^[0-9a-f]{64}$"))
+    body_digest = v.hex32()
 
 
 class PaymentBankCreditMatchedV1(EventSchema):

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Final, cast
 
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from marshmallow import RAISE, Schema, ValidationError, fields
 
 from services.common.canonical import Json, canonical_json
+from services.common.contracts import values as v
 from services.common.errors import Malformed, Problem
 
 SchemaClass = type[Schema]
@@ -33,9 +34,9 @@ class EventSchema(Schema):
 class StubSchema(EventSchema):
     """What stands in an event in the place of a personal value (ADR-0007)."""
 
-    key = fields.UUID(required=True, metadata={"description": "Random id of the data key."})
-    digest = fields.String(required=True, validate=validate.Regexp(r"^[0-9a-f]{64}$"))
-    commitment = fields.String(required=True, validate=validate.Regexp(r"^[0-9a-f]{32}$"))
+    key = v.uuid()
+    digest = v.hex32()
+    commitment = fields.String(required=True, validate=v.matching("[0-9a-f]{32}"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,8 +18,8 @@ class SubjectErasedV1(EventSchema):
     ``reference`` is the number of the paper that orders it.
     """
 
-    dossier = fields.UUID(required=True)
-    keys = fields.List(fields.UUID(), required=True, validate=v.some(1_000))
+    dossier = v.uuid()
+    keys = fields.List(v.uuid(), required=True, validate=v.some(1_000))
     purposes = fields.List(v.word(32), required=True, validate=v.some(20))
     basis = v.one_of("request", "retention")
     reference = v.word(64)
@@ -29,8 +29,8 @@ class SubjectErasedV1(EventSchema):
 class AccessPersonalReadV1(EventSchema):
     """Somebody is about to read a personal value; recorded before it is opened."""
 
-    dossier = fields.UUID(required=True)
-    event = fields.UUID(required=True)
+    dossier = v.uuid()
+    event = v.uuid()
     field = v.word(64)
     purpose = v.word(32)
     reader = v.word()
