@@ -159,7 +159,7 @@ def _limits(found: object, length: str) -> JsonSchema:
         case validate.Length(equal=None):
             limits = {f"min{length}": found.min, f"max{length}": found.max}
         case validate.Regexp():
-            limits = {"pattern": found.regex.pattern.replace(r"\Z", "$")}
+            limits = {"pattern": str(found.regex.pattern).replace(r"\Z", "$")}
         case validate.OneOf():
             limits = {"enum": list(found.choices)}
         case _:
