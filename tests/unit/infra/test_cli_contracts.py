@@ -55,7 +55,7 @@ def test_a_compatible_change_is_released(published: Path) -> None:
     """A new event and better words, for which somebody answers."""
     language = evolution.released()
     del language["payment.settled.v1"]
-    language["dossier.opened.v1"]["schema"]["title"] = "The pouch was opend."
+    language["dossier.opened.v1"]["schema"]["title"] = "Opened."
     published.write_text(evolution.released_text(language), encoding="utf-8")
     assert run("release")[0] == 1
     code, said = run("release", "--reworded", "dossier.opened.v1")
