@@ -6,9 +6,10 @@ import { join } from "node:path";
 
 const require = createRequire(join(process.cwd(), "package.json"));
 const { Parser } = require("@asyncapi/parser");
+const parser = new Parser();
 
 for (const file of process.argv.slice(2)) {
-  const { document, diagnostics } = await new Parser().parse(await readFile(file, "utf8"));
+  const { document, diagnostics } = await parser.parse(await readFile(file, "utf8"));
   const complaints = diagnostics.map(({ severity, code, message, path }) => ({ severity, code, message, path }));
   console.log(JSON.stringify({ understood: document !== undefined, complaints }));
 }
