@@ -15,6 +15,7 @@ import typer
 from infra import cli_query, cli_upkeep, cli_verify
 from infra.cli_contracts import contracts
 from infra.cli_subject import subject
+from infra.cli_subscriber import subscriber
 from services.common.clock import SystemClock
 from services.common.config import ConfigError, Settings
 from services.common.errors import MotCuaError, Unavailable
@@ -31,6 +32,7 @@ kiosk = typer.Typer(no_args_is_help=True, help="Machines: who may speak.")
 app.add_typer(kiosk, name="kiosk")
 app.add_typer(subject, name="subject")
 app.add_typer(contracts, name="contracts")
+app.add_typer(subscriber, name="subscriber")
 app.command("verify")(cli_verify.verify)
 app.command("query")(cli_query.query)
 app.command("state-at")(cli_query.state_at)

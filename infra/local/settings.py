@@ -138,6 +138,7 @@ def _write_secrets(stack: Stack) -> None:
         "kek": secrets.token_hex(32),
         "payos_key": secrets.token_hex(32),
         "seal_key": secrets.token_hex(32),
+        "subscriber_key": secrets.token_hex(32),
         "smpp_password": secrets.token_hex(8)[:8],
         "one_stop_session": secrets.token_hex(16),
         "central_sign": sign.private_bytes_raw().hex(),

@@ -8,10 +8,12 @@ from functools import partial
 from services.common.messaging.reaction import Reactor
 from services.common.runtime import Runtime
 from services.notify.adapters.smpp import Account, SMPPGateway
+from services.notify.adapters.subscriber_queues import SubscriberQueues
 from services.notify.application.reactions import Reactions
 from services.notify.application.receipts import record_receipt
 from services.notify.application.reminders import Quiet, Reminders
 from services.notify.application.sending import Sending
+from services.notify.application.subscribers import Subscribers
 from services.notify.config import Config
 
 
@@ -24,6 +26,8 @@ class Notify:
     reactors: tuple[Reactor, ...]
     gateway: SMPPGateway
     reminders: Reminders
+    queues: SubscriberQueues
+    subscribers: Subscribers
 
 
 def bootstrap(config: Config) -> Notify:
@@ -49,4 +53,6 @@ def bootstrap(config: Config) -> Notify:
             before=timedelta(seconds=config.remind_before_s),
             quiet=Quiet(from_hour=config.quiet_from_hour, to_hour=config.quiet_to_hour),
         ),
+        queues=SubscriberQueues(config.core.amqp_url),
+        subscribers=Subscribers(runtime.log, runtime.clock),
     )  # fmt: skip

@@ -9,6 +9,7 @@ from services.common.contracts import (
     notification,
     payment,
     subject,
+    subscriber,
 )
 from services.common.contracts.registry import (
     EventContract,
@@ -22,4 +23,5 @@ from services.common.contracts.registry import (
 __all__ = [
     "EventContract", "all_contracts", "catalogue", "current", "custody", "dossier", "kiosk",
     "lookup", "newest", "notification", "payment", "problems_of", "subject",
+    "subscriber",
 ]  # fmt: skip

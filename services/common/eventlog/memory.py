@@ -23,6 +23,7 @@ from services.common.eventlog.record import (
     AppendRequest,
     RecordedEvent,
     StreamAppend,
+    category_of,
     content_bytes,
     content_hash,
     leaf_hash,
@@ -120,12 +121,26 @@ class MemoryLog:
                 if event.subject == subject and (latest is None or event.recorded_at_us <= latest)
             ]
 
+    def category_versions(self, category: str) -> Mapping[str, int]:
+        """See ``EventLog.category_versions``."""
+        with self._changed:
+            return {
+                stream: len(events)
+                for stream, events in self._streams.items()
+                if category_of(stream) == category
+            }
+
     def read_all(
-        self, after: int, *, limit: int = 1000, types: Sequence[str] | None = None
+        self,
+        after: int,
+        *,
+        limit: int = 1000,
+        types: Sequence[str] | None = None,
+        through: int | None = None,
     ) -> Sequence[RecordedEvent]:
         """See ``EventLog.read_all``."""
         with self._changed:
-            rest = self._events[max(after, 0) :]
+            rest = self._events[max(after, 0) : through]
         return [event for event in rest if types is None or event.type in types][:limit]
 
     def read_positions(self, positions: Sequence[int]) -> Sequence[RecordedEvent]:

@@ -70,10 +70,22 @@ class EventLog(Protocol):
         """Return one dossier's whole story over all streams, in position order."""
         ...
 
+    def category_versions(self, category: str) -> Mapping[str, int]:
+        """Return every stream of ``category`` with the version it is at."""
+        ...
+
     def read_all(
-        self, after: int, *, limit: int = 1000, types: Sequence[str] | None = None
+        self,
+        after: int,
+        *,
+        limit: int = 1000,
+        types: Sequence[str] | None = None,
+        through: int | None = None,
     ) -> Sequence[RecordedEvent]:
-        """Return up to ``limit`` events after position ``after``, optionally of some types."""
+        """Return up to ``limit`` events after position ``after``, optionally of some types.
+
+        With ``through`` no position above it is looked at, however few events there are.
+        """
         ...
 
     def read_positions(self, positions: Sequence[int]) -> Sequence[RecordedEvent]:

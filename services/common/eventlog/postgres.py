@@ -20,6 +20,7 @@ from services.common.eventlog.record import Appended, AppendRequest, RecordedEve
 from services.common.eventlog.writer import Writer
 from services.common.personal import Sealed, unwrap_key, wrap_key
 
+POSITION_MAX: Final = 2**63 - 1
 _POLL_S: Final = 1.0
 _POOL_WAIT_S: Final = 10.0
 _ALL: Final[LiteralString] = (
@@ -147,15 +148,35 @@ class PostgresLog:
             subject, until_position, latest,
         )  # fmt: skip
 
+    def category_versions(self, category: str) -> Mapping[str, int]:
+        """See ``EventLog.category_versions``."""
+        with lent(self._pool) as connection:
+            # "." follows "-" in the column's collation, so this is one range of the primary key.
+            rows = connection.execute(
+                "SELECT stream, version FROM eventlog.stream_head"
+                " WHERE log_id = %s AND stream >= %s AND stream < %s",
+                (self.log_id, f"{category}-", f"{category}."),
+            ).fetchall()
+        return {str(row[0]): int(row[1]) for row in rows}
+
     def read_all(
-        self, after: int, *, limit: int = 1000, types: Sequence[str] | None = None
+        self,
+        after: int,
+        *,
+        limit: int = 1000,
+        types: Sequence[str] | None = None,
+        through: int | None = None,
     ) -> Sequence[RecordedEvent]:
         """See ``EventLog.read_all``."""
+        last = POSITION_MAX if through is None else through
         if types is None:
-            return self._read(" AND pos > %s ORDER BY pos LIMIT %s", after, limit)
+            return self._read(
+                " AND pos > %s AND pos <= %s ORDER BY pos LIMIT %s", after, last, limit
+            )
         return self._read(
-            " AND pos > %s AND type = ANY (%s) ORDER BY pos LIMIT %s", after, list(types), limit
-        )
+            " AND pos > %s AND pos <= %s AND type = ANY (%s) ORDER BY pos LIMIT %s",
+            after, last, list(types), limit,
+        )  # fmt: skip
 
     def read_positions(self, positions: Sequence[int]) -> Sequence[RecordedEvent]:
         """See ``EventLog.read_positions``."""

@@ -7,6 +7,7 @@ comes back by itself. What was lost with it comes from the log, through the swee
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,10 @@ CHECKPOINTS: Final = "motcua.checkpoints"
 DELIVERY_LIMIT: Final = 20
 QUEUE_LENGTH_MAX: Final = 1_000_000
 UNROUTED_LENGTH_MAX: Final = 100_000
+SUBSCRIBER_BYTES_MAX: Final = 1_000_000_000
+SUBSCRIBER_DEAD_MAX: Final = 10_000
+SUBSCRIBER: Final = "subscriber."
+"""Queues and logins of systems outside are named ``subscriber.<name>``."""
 
 _ONE_STOP: Final = (
     "dossier.accepted", "dossier.refused", "dossier.supplement_requested",
@@ -93,6 +98,52 @@ class Queue:
         """``dossier.accepted.*``: a new schema of a type reaches the same queue."""
         return tuple(f"{name}.*" for name in self.types)
 
+    @property
+    def dead_letter_arguments(self) -> Arguments:
+        """Arguments of its dead-letter queue."""
+        return dead_letter_arguments()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriberQueue(Queue):
+    """Queue of a system outside; a full one loses its oldest, never the relay's time.
+
+    What it loses is in the log and comes through the feed (ADR-0018). ``reject-publish`` would let
+    one subscriber that is away stop the relay for everybody.
+    """
+
+    @property
+    def arguments(self) -> Arguments:
+        """Arguments of the queue itself."""
+        return {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": DELIVERY_LIMIT,
+            "x-dead-letter-exchange": DEAD,
+            "x-dead-letter-routing-key": self.dead_letter_queue,
+            "x-overflow": "drop-head",
+            "x-max-length": QUEUE_LENGTH_MAX,
+            "x-max-length-bytes": SUBSCRIBER_BYTES_MAX,
+        }
+
+    @property
+    def dead_letter_arguments(self) -> Arguments:
+        """Arguments of its dead-letter queue, which keeps the newest."""
+        return {
+            "x-queue-type": "quorum",
+            "x-overflow": "drop-head",
+            "x-max-length": SUBSCRIBER_DEAD_MAX,
+        }
+
+
+def subscriber_queue(name: str, types: Iterable[str]) -> SubscriberQueue:
+    """Return the queue of subscriber ``name``; its login has the same name."""
+    return SubscriberQueue(name=SUBSCRIBER + name, types=tuple(types))
+
+
+def subscriber_permissions(queue: Queue) -> dict[str, str]:
+    """Return what a subscriber's login may do: read its own queue."""
+    return {"configure": "^$", "write": "^$", "read": _pattern(queue.name)}
+
 
 def dead_letter_arguments() -> Arguments:
     """Return the arguments of every ``*.dlq``."""
@@ -126,15 +177,24 @@ def permissions(service: str) -> dict[str, str]:
     if not own:
         return dict.fromkeys(("configure", "write", "read"), "^$")
     names = [name for queue in own for name in (queue.name, queue.dead_letter_queue)]
+    # Notify owns subscribers: it makes, binds and removes their queues. Who declares a queue with a
+    # dead-letter exchange must be able to read it; their dead letters it cannot read.
+    guests = (_SUBSCRIBERS + r"(\.dlq)?",) if service == "notify" else ()
     return {
-        "configure": _pattern(*names),
-        "write": _pattern(*names, DEAD),
-        "read": _pattern(*(queue.name for queue in own), EVENTS, DEAD),
-    }
+        "configure": _pattern(*names, more=guests),
+        "write": _pattern(*names, DEAD, more=guests),
+        "read": _pattern(
+            *(queue.name for queue in own), EVENTS, DEAD,
+            more=(_SUBSCRIBERS,) if service == "notify" else (),
+        ),
+    }  # fmt: skip
 
 
-def _pattern(*names: str) -> str:
-    return f"^({'|'.join(re.escape(name) for name in names)})$"
+_SUBSCRIBERS: Final = re.escape(SUBSCRIBER) + r"[a-z0-9-]+"
+
+
+def _pattern(*names: str, more: tuple[str, ...] = ()) -> str:
+    return f"^({'|'.join((*(re.escape(name) for name in names), *more))})$"
 
 
 def ensure_exchanges(channel: BlockingChannel) -> None:
@@ -161,11 +221,19 @@ def ensure_queue(channel: BlockingChannel, queue: Queue) -> None:
 
     The exchanges must exist: they are the relay's.
     """
-    channel.queue_declare(queue.dead_letter_queue, durable=True, arguments=dead_letter_arguments())
+    channel.queue_declare(
+        queue.dead_letter_queue, durable=True, arguments=queue.dead_letter_arguments
+    )
     channel.queue_bind(queue.dead_letter_queue, DEAD, queue.dead_letter_queue)
     channel.queue_declare(queue.name, durable=True, arguments=queue.arguments)
     for key in queue.routing_keys:
         channel.queue_bind(queue.name, EVENTS, key)
+
+
+def remove_queue(channel: BlockingChannel, queue: Queue) -> None:
+    """Delete ``queue`` and its dead-letter queue with what is in them; nothing if it is gone."""
+    channel.queue_delete(queue.name)
+    channel.queue_delete(queue.dead_letter_queue)
 
 
 def definitions() -> dict[str, object]:

@@ -9,6 +9,7 @@ from services.common.errors import Unavailable
 from services.common.messaging.projector import Projector
 from services.common.messaging.reactor_runner import Arrival, Outcome
 from services.common.telemetry.logs import get_logger
+from services.notify.adapters.subscriber_queues import keep_queues
 from services.notify.bootstrap import Notify
 from services.notify.projections.notification import NotificationProjection
 
@@ -53,5 +54,8 @@ def serve(notify: Notify) -> int:
                 _LOG.warning("reminders_paused", dependency=error.dependency)
             runtime.clock.sleep(notify.config.reminder_interval_s)
 
-    background = (projector.run, notify.gateway.run, remind)
+    def keep(stopping: Callable[[], bool]) -> None:
+        keep_queues(notify.queues, notify.subscribers, runtime.clock, stopping)
+
+    background = (projector.run, notify.gateway.run, remind, keep)
     return run_service(NotifyService, runtime, reactors=notify.reactors, background=background)

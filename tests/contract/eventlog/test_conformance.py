@@ -198,6 +198,22 @@ def test_subject_reads_over_all_streams(log: EventLog) -> None:
     assert log.read_subject(subject, until=datetime(2001, 1, 1, tzinfo=UTC)) == []
 
 
+def test_a_category_and_a_stretch_are_read(log: EventLog) -> None:
+    """Streams of one category with their versions; no position beyond the stretch is looked at."""
+    ours, other = fresh("procedure"), fresh("procedures")
+    head = log.head()
+    log.append(request((ours, 0, 3), kind="procedure.offered"))
+    with pytest.raises(Refused):
+        log.append(request((other, 0, 1)))
+    log.append(request((fresh(), 0, 2)))
+    found = log.category_versions("procedure")
+    assert found[ours] == 3
+    assert {stream.partition("-")[0] for stream in found} == {"procedure"}
+    assert [e.position for e in log.read_all(head, through=head + 2)] == [head + 1, head + 2]
+    assert not log.read_all(head, through=head + 3, types=["dossier.ready"])
+    assert len(log.read_all(head, through=head + 4, types=["dossier.ready"])) == 1
+
+
 def test_inbox_finds_what_is_not_handled(log: EventLog) -> None:
     """Unhandled events are found until marked; done_through stops below the first open one."""
     kind = "dossier.completed"
