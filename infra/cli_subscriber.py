@@ -3,9 +3,9 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
@@ -18,7 +18,9 @@ from services.common.eventlog.postgres import PostgresLog
 from services.common.eventlog.recording import Recorder
 from services.common.messaging import topology
 from services.notify.adapters.broker_users import BrokerUsers
+from services.notify.adapters.checkpoints import PostgresCheckpoints
 from services.notify.adapters.subscriber_queues import SubscriberQueues
+from services.notify.application.certificates import Certificates, certificate_signer
 from services.notify.application.subscribers import (
     Subscribers,
     granted_types,
@@ -238,6 +240,36 @@ def remove(name: Name, by: By) -> None:
         desk.users.remove(topology.SUBSCRIBER + name)
         desk.queues.remove(name)
         typer.echo(f"{name}: {'removed' if changed else 'as before'}")
+
+
+@subscriber.command("certificate")
+def certificate(
+    name: Name, day: Annotated[str, typer.Argument(help="A day in Vietnam: 2026-11-27.")]
+) -> None:
+    """Print the certificate of completeness of a day that is over (as feed)."""
+    settings = Settings(os.environ)
+    url = settings.url("MOTCUA_DATABASE_URL", ("postgresql", "postgres"))
+    log_id = settings.whole("MOTCUA_LOG_ID", low=1)
+    seed = settings.key("MOTCUA_CERTIFICATE_KEY")
+    settings.finish()
+    try:
+        wanted = date.fromisoformat(day)
+    except ValueError as error:
+        raise typer.BadParameter("a day like 2026-11-27", param_hint="day") from error
+    with closing(PostgresLog(url, log_id)) as log, closing(PostgresCheckpoints(url, log_id)) as c:
+        signer = certificate_signer(log_id, seed)
+        certificates = Certificates(log, c, SystemClock(), signer)
+        typer.echo(str(certificates.of_day(subscriber_of(log, name), wanted)), nl=False)
+
+
+@subscriber.command("certificate-key")
+def certificate_key() -> None:
+    """Print the key that subscribers check certificates with."""
+    settings = Settings(os.environ)
+    log_id = settings.whole("MOTCUA_LOG_ID", low=1)
+    seed = settings.key("MOTCUA_CERTIFICATE_KEY")
+    settings.finish()
+    typer.echo(str(certificate_signer(log_id, seed).verifier))
 
 
 def _check_scope(scope: str) -> None:

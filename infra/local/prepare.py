@@ -27,7 +27,7 @@ from services.kiosk_sync.application.commands import order_machine
 from services.kiosk_sync.domain.machine import EnrolMachine
 
 DEFINITIONS: Final = Path("infra/rabbitmq/definitions.json")
-WEB: Final = ("intake-web", "payment-web", "kiosk-sync-web", "kiosk-sync-downlink")
+WEB: Final = ("intake-web", "payment-web", "kiosk-sync-web", "kiosk-sync-downlink", "notify-feed")
 NAMEKO: Final = ("intake", "payment", "notify", "kiosk-sync", "relay", "sealer")
 
 

@@ -116,6 +116,16 @@ def _witness(stack: Stack) -> dict[str, str]:
     }
 
 
+def _feed(stack: Stack) -> dict[str, str]:
+    process = "notify-feed"
+    return environment(stack, process, None) | {
+        "MOTCUA_LOG_ID": str(LOG_ID),
+        "MOTCUA_DATABASE_URL": stack.database_url("motcua_feed"),
+        "MOTCUA_CERTIFICATE_KEY_FILE": str(stack.secret("certificate_key")),
+        "MOTCUA_HTTP_PORT": str(stack.ports[f"{process}-http"]),
+    }
+
+
 def _nothing(_stack: Stack) -> dict[str, str]:
     return {}
 
@@ -144,6 +154,7 @@ def processes(stack: Stack) -> dict[str, tuple[list[str], dict[str, str]]]:
             table[process] = ([*module, kind], environment(stack, process, role))
     relay = [python, "-m", "services.common.relay"]
     table["relay"] = (relay, environment(stack, "relay", "motcua_relay"))
+    table["notify-feed"] = ([python, "-m", "services.notify", "feed"], _feed(stack))
     sealer = [python, "-m", "services.common.audit.sealer"]
     table["sealer"] = (sealer, environment(stack, "sealer", "motcua_sealer"))
     table["witness"] = ([python, "-m", "services.common.audit.witness"], _witness(stack))

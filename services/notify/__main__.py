@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m services.notify``."""
+"""``python -m services.notify [feed]``."""
 
 import os
 import sys
@@ -8,9 +8,13 @@ from services.common.config import run_configured
 
 
 def main(words: list[str]) -> int:
-    """Run the service's process; returns its exit code."""
+    """Run one process of the service; returns its exit code."""
+    if words == ["feed"]:
+        from services.notify.web import server
+
+        return server.serve(os.environ)
     if words:
-        print("usage: python -m services.notify", file=sys.stderr)  # noqa: T201
+        print("usage: python -m services.notify [feed]", file=sys.stderr)  # noqa: T201
         return 2
     # Patches the standard library first; nothing that imports psycopg may come before it.
     from services.notify.entrypoints import service  # isort: skip

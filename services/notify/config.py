@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.common.config import Settings
-from services.common.runtime import CoreConfig, core_config
+from services.common.runtime import CoreConfig, ReadConfig, core_config
+from services.common.runtime import read_config as read_only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,33 @@ def read_config(environ: Mapping[str, str]) -> Config:
         ),
         quiet_from_hour=settings.whole("MOTCUA_QUIET_FROM_HOUR", 21, high=23),
         quiet_to_hour=settings.whole("MOTCUA_QUIET_TO_HOUR", 7, high=23),
+    )
+    settings.finish()
+    return config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedConfig:
+    """Everything the feed's process needs; its database login is ``motcua_feed``.
+
+    Attributes:
+        read: log and listening address.
+        http_port: port of the feed.
+        certificate_key: Ed25519 seed; signs certificates of completeness.
+    """
+
+    read: ReadConfig
+    http_port: int
+    certificate_key: bytes
+
+
+def read_feed_config(environ: Mapping[str, str]) -> FeedConfig:
+    """Read the environment; raises ConfigError listing every problem."""
+    settings = Settings(environ)
+    config = FeedConfig(
+        read=read_only(settings, "feed"),
+        http_port=settings.whole("MOTCUA_HTTP_PORT", low=1, high=65_535),
+        certificate_key=settings.key("MOTCUA_CERTIFICATE_KEY"),
     )
     settings.finish()
     return config

@@ -22,6 +22,7 @@ from services.common.telemetry import metrics
 from services.intake.config import read_config as intake_config
 from services.kiosk_sync.config import read_config as kiosk_sync_config
 from services.notify.config import read_config as notify_config
+from services.notify.config import read_feed_config
 from services.payment.config import read_config as payment_config
 from tests.manifests.render import K8S, Object, overlays, render
 
@@ -102,7 +103,7 @@ def test_there_is_a_workload_for_every_process() -> None:
         "relay": ["python", "-m", "services.common.relay"],
         "sealer": ["python", "-m", "services.common.audit.sealer"],
     }
-    kinds = {"notify": [], "kiosk_sync": ["web", "downlink"]}
+    kinds = {"notify": ["feed"], "kiosk_sync": ["web", "downlink"]}
     for service in ("intake", "payment", "notify", "kiosk_sync"):
         name, module = service.replace("_", "-"), ["python", "-m", f"services.{service}"]
         wanted[name] = module
@@ -117,6 +118,7 @@ READERS = {
     "intake": lambda env, web: intake_config(env, web=web),
     "payment": lambda env, web: payment_config(env, web=web),
     "notify": lambda env, web: notify_config(env),
+    "notify-feed": lambda env, web: read_feed_config(env),
     "kiosk-sync": lambda env, web: kiosk_sync_config(env, web=web),
     "relay": lambda env, web: relay_config(Settings(env)),
     "sealer": lambda env, web: sealer_config(Settings(env)),
@@ -150,7 +152,7 @@ def test_every_process_finds_its_settings(overlay: str, name: str, tmp_path: Pat
     env = environment_of(overlay, one, tmp_path)
     service = next(s for s in sorted(READERS, key=len, reverse=True) if name.startswith(s))
     config = READERS[service](env, name.endswith(("-web", "-downlink")))
-    core = getattr(config, "core", config)
+    core = getattr(config, "core", getattr(config, "read", config))
     assert core.metrics_port == 9797
     ports = {port["name"]: port["containerPort"] for port in container_of(one)["ports"]}
     assert ports["metrics"] == core.metrics_port
@@ -241,7 +243,7 @@ def test_topology_and_rights_are_the_codes() -> None:
     rights = {p["spec"]["user"]: p["spec"]["permissions"] for p in of("dev", "Permission")}
     services = ("intake", "payment", "notify", "kiosk_sync", "relay", "sealer")
     assert rights == {f"motcua_{name}": topology.permissions(name) for name in services}
-    assert {one["metadata"]["name"] for one in of("dev", "User")} == set(READERS)
+    assert {one["metadata"]["name"] for one in of("dev", "User")} == set(READERS) - {"notify-feed"}
 
 
 def test_scaled_workloads_have_no_fixed_number() -> None:

@@ -15,7 +15,7 @@ POSITION_MAX = 2**53 - 1
 TYPES_MAX = 300
 
 
-def _types() -> fields.List:
+def _types() -> fields.List[str]:
     return fields.List(v.word(80), required=True, validate=v.some(TYPES_MAX))
 
 

@@ -143,6 +143,13 @@ class MemoryLog:
             rest = self._events[max(after, 0) : through]
         return [event for event in rest if types is None or event.type in types][:limit]
 
+    def read_ids(
+        self, after: int, *, through: int, types: Sequence[str], limit: int
+    ) -> Sequence[tuple[int, UUID]]:
+        """See ``EventLog.read_ids``."""
+        found = self.read_all(after, through=through, types=types, limit=limit)
+        return [(event.position, event.event_id) for event in found]
+
     def read_positions(self, positions: Sequence[int]) -> Sequence[RecordedEvent]:
         """See ``EventLog.read_positions``."""
         with self._changed:

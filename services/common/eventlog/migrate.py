@@ -20,7 +20,8 @@ from services.common.eventlog.ownership import CATEGORIES, SERVICE_ROLES
 OWNER: Final = "motcua_owner"
 RELAY: Final = "motcua_relay"
 SEALER: Final = "motcua_sealer"
-LOGINS: Final = (*SERVICE_ROLES, RELAY, SEALER)
+FEED: Final = "motcua_feed"
+LOGINS: Final = (*SERVICE_ROLES, RELAY, SEALER, FEED)
 READ_MODELS: Final = ("intake", "payment", "notify", "kiosk_sync")
 NEXT: Final = "_next"
 _LOCK: Final = 1297040196

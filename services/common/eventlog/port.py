@@ -88,6 +88,12 @@ class EventLog(Protocol):
         """
         ...
 
+    def read_ids(
+        self, after: int, *, through: int, types: Sequence[str], limit: int
+    ) -> Sequence[tuple[int, UUID]]:
+        """Return position and id of the events of ``types`` in (after, through], in order."""
+        ...
+
     def read_positions(self, positions: Sequence[int]) -> Sequence[RecordedEvent]:
         """Return the events at ``positions`` that exist, in position order."""
         ...

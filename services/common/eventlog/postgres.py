@@ -178,6 +178,17 @@ class PostgresLog:
             after, last, list(types), limit,
         )  # fmt: skip
 
+    def read_ids(
+        self, after: int, *, through: int, types: Sequence[str], limit: int
+    ) -> Sequence[tuple[int, UUID]]:
+        """See ``EventLog.read_ids``."""
+        with lent(self._pool) as connection:
+            return connection.execute(
+                "SELECT pos, event_id FROM eventlog.event WHERE log_id = %s"
+                " AND pos > %s AND pos <= %s AND type = ANY (%s) ORDER BY pos LIMIT %s",
+                (self.log_id, after, through, list(types), limit), binary=True,
+            ).fetchall()  # fmt: skip
+
     def read_positions(self, positions: Sequence[int]) -> Sequence[RecordedEvent]:
         """See ``EventLog.read_positions``."""
         return self._read(" AND pos = ANY (%s) ORDER BY pos", list(positions))

@@ -14,7 +14,7 @@ from typing import Any, Final
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
-from services.common.runtime import Runtime
+from services.common.runtime import ReadRuntime
 
 GRACE_S: Final = 15
 
@@ -33,7 +33,7 @@ class Site:
     """What the worker runs."""
 
     app: Flask
-    runtime: Runtime
+    runtime: ReadRuntime
 
 
 class _Server(BaseApplication):
@@ -99,7 +99,7 @@ def serve(
     return 0
 
 
-def _beat_always(runtime: Runtime) -> None:
+def _beat_always(runtime: ReadRuntime) -> None:
     def beat() -> None:
         while True:
             runtime.health.beat()

@@ -212,6 +212,9 @@ def test_a_category_and_a_stretch_are_read(log: EventLog) -> None:
     assert [e.position for e in log.read_all(head, through=head + 2)] == [head + 1, head + 2]
     assert not log.read_all(head, through=head + 3, types=["dossier.ready"])
     assert len(log.read_all(head, through=head + 4, types=["dossier.ready"])) == 1
+    (last,) = log.read_ids(head, through=head + 4, types=["dossier.ready"], limit=9)
+    assert last == (head + 4, log.read_positions([head + 4])[0].event_id)
+    assert len(log.read_ids(head, through=head + 9, types=["procedure.offered"], limit=2)) == 2
 
 
 def test_inbox_finds_what_is_not_handled(log: EventLog) -> None:
