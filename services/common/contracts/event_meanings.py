@@ -185,6 +185,32 @@ _MONEY: Final = {
         " 254/2026).",
 }  # fmt: skip
 
+_SUBSCRIBERS: Final = {
+    "subscriber.added.v1":
+        "Một hệ thống bên ngoài được nhận mọi sự kiện thuộc `types` sau vị trí `after`, "
+        "từ nay về sau.",
+    "subscriber.granted.v1":
+        "Từ sự kiện này, hệ thống được nhận `types` thay cho các loại trước đó.",
+    "subscriber.redrive_ordered.v1":
+        "Các sự kiện từ `first` đến `last` được gửi lại một lần nữa.",
+    "subscriber.removed.v1":
+        "Từ sự kiện này không phải giao gì nữa; hàng đợi và tài khoản đã bị gỡ.",
+    "subscriber.resumed.v1":
+        "Tiếp tục từ chỗ đã dừng.",
+    "subscriber.rotated.v1":
+        "Một khóa truy cập được đổi; `until` là lúc khóa cũ hết hiệu lực, null là ngay "
+        "lập tức.",
+    "subscriber.suspended.v1":
+        "Không gửi gì cho đến khi được tiếp tục; phần phải giao vẫn tăng lên. `all` đóng "
+        "cả luồng đọc và hàng đợi, `webhook` chỉ dừng việc gửi.",
+    "subscriber.webhook_confirmed.v1":
+        "Bên đăng ký đã nhận mọi sự kiện phải giao sau `after` đến `through`; một sự kiện "
+        "này thay cho nhiều lần gửi.",
+    "subscriber.webhook_set.v1":
+        "Từ sự kiện này, sự kiện được gửi đến `url`; null: không gửi nữa.",
+}  # fmt: skip
+
 TOLD_VI: Final[Mapping[str, str]] = {
     **_PEOPLE_AND_CATALOGUE, **_DOSSIER, **_MACHINE, **_NOTIFICATION, **_MONEY,
+    **_SUBSCRIBERS,
 }  # fmt: skip

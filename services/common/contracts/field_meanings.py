@@ -307,8 +307,59 @@ _REST: Final = {
     "commitment": Meaning("Commitment to the key, hex.", "Cam kết của khóa, dạng hex."),
 }  # fmt: skip
 
+_SUBSCRIBERS: Final = {
+    "types": Meaning(
+        "Event types that are owed from then on.",
+        "Các loại sự kiện phải giao từ đó."),
+    "token_digest": Meaning(
+        "SHA-256 of the feed's token, hex; null where another credential was changed.",
+        "SHA-256 của mã truy cập, dạng hex; null khi đổi khóa khác."),
+    "credential": Meaning(
+        "Which credential was made anew.",
+        "Khóa truy cập nào được đổi."),
+    "generation": Meaning(
+        "Number of the credential in force.",
+        "Số thứ tự của khóa đang dùng."),
+    "subscriber.rotated:until": Meaning(
+        "Until when the one before stays valid; null: it ended at once.",
+        "Khóa cũ còn dùng được đến lúc nào; null: hết hiệu lực ngay."),
+    "url": Meaning(
+        "Where events are sent to; null: nowhere any more.",
+        "Địa chỉ gửi sự kiện; null: không gửi nữa."),
+    "scope": Meaning(
+        "What stopped or goes on: everything, or sending only.",
+        "Phạm vi: tất cả, hoặc chỉ việc gửi."),
+    "subscriber.suspended:reason": Meaning(
+        "Why nothing is given.",
+        "Lý do tạm ngừng."),
+    "subscriber.suspended:position": Meaning(
+        "Event that could not be delivered; null where there is none.",
+        "Sự kiện không giao được; null khi không có."),
+    "subscriber.redrive_ordered:first": Meaning(
+        "First position to be sent once more.",
+        "Vị trí đầu cần gửi lại."),
+    "subscriber.redrive_ordered:last": Meaning(
+        "Last position to be sent once more.",
+        "Vị trí cuối cần gửi lại."),
+    "subscriber.redrive_ordered:reference": Meaning(
+        "Number of the paper that asks for it.",
+        "Số văn bản yêu cầu."),
+    "after": Meaning(
+        "Position behind which events are owed or were counted.",
+        "Vị trí mà sau đó sự kiện phải giao hoặc được tính."),
+    "subscriber.webhook_confirmed:through": Meaning(
+        "Position up to which events were counted.",
+        "Vị trí cuối được tính."),
+    "subscriber.webhook_confirmed:count": Meaning(
+        "How many events were taken.",
+        "Số sự kiện đã nhận."),
+    "subscriber.webhook_confirmed:digest": Meaning(
+        "SHA-256 over position and id of each, hex.",
+        "SHA-256 trên vị trí và định danh của từng sự kiện, dạng hex."),
+}  # fmt: skip
+
 MEANINGS: Final[Mapping[str, Meaning]] = {
-    **_IDS, **_PLACES, **_PEOPLE, **_DOSSIER, **_MONEY, **_CATALOGUE, **_REST,
+    **_IDS, **_PLACES, **_PEOPLE, **_DOSSIER, **_MONEY, **_CATALOGUE, **_REST, **_SUBSCRIBERS,
 }  # fmt: skip
 
 

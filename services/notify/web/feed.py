@@ -14,6 +14,7 @@ from marshmallow import Schema, fields, validate
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
+from services.common.errors import Malformed, Problem
 from services.common.messaging.envelope import encode
 from services.common.web import auth
 from services.common.web.app import StrictBlueprint
@@ -101,13 +102,13 @@ def feed_routes(feeding: Feeding) -> StrictBlueprint:
             found = feeding.feed.tally(_caller().name, asked["after"], asked["through"])
             return {**asked, "count": found.count, "digest": found.digest}
 
-    @blueprint.route("/certificates/<date:day>")
+    @blueprint.route("/certificates/<string:day>")
     class DayCertificate(MethodView):
         @signed_in
         @blueprint.response(200)
-        def get(self, day: date) -> Any:
+        def get(self, day: str) -> Any:
             """Return the signed certificate of completeness of a day that is over (UTC+7)."""
-            note = str(feeding.certificates.of_day(_caller(), day))
+            note = str(feeding.certificates.of_day(_caller(), _day(day)))
             return _cached(note.encode(), "text/plain; charset=utf-8")
 
     @blueprint.route("/subscription")
@@ -122,6 +123,15 @@ def feed_routes(feeding: Feeding) -> StrictBlueprint:
             return {"name": one.name, "types": list(one.types), "after": first, "head": head}
 
     return blueprint
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        found = Problem("day", "not_a_day", "must be a day like 2026-11-27",
+                        "phải là một ngày, ví dụ 2026-11-27")  # fmt: skip
+        raise Malformed("path", (found,)) from None
 
 
 def _signed_in(feeding: Feeding) -> Callable[[Callable[P, R]], Callable[P, R]]:

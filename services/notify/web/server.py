@@ -2,14 +2,11 @@
 """The HTTP process of the feed: long polls, apart from everything else."""
 
 from collections.abc import Mapping
-from datetime import date
 from functools import partial
 from typing import Final
 
 from flask import Flask
-from werkzeug.routing import BaseConverter
 
-from services.common.errors import Malformed, Problem
 from services.common.web.app import create_app
 from services.common.web.server import Site
 from services.common.web.server import serve as serve_site
@@ -21,23 +18,9 @@ GRACE_S: Final = 1
 """A long poll holds nothing that a subscriber would miss."""
 
 
-class _DayConverter(BaseConverter):
-    regex = r"[^/]{1,40}"
-
-    def to_python(self, value: str) -> object:
-        """Return the day; 422 naming the field for anything else."""
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            found = Problem("day", "not_a_day", "must be a day like 2026-11-27",
-                            "phải là một ngày, ví dụ 2026-11-27")  # fmt: skip
-            raise Malformed("path", (found,)) from None
-
-
 def make_app(feeding: Feeding) -> Flask:
     """Return the application."""
     app, api = create_app("services.notify.web", "Một Cửa 24/7 events")
-    app.url_map.converters["date"] = _DayConverter
     api.register_blueprint(feed_routes(feeding))
     return app
 
