@@ -20,6 +20,7 @@ import psycopg
 from services.common.audit.announcing import start_announcing
 from services.common.audit.cosigning import WitnessPlace, read_witnesses, start_cosigning
 from services.common.audit.patrol import REST_S, Patrol
+from services.common.audit.rooming import start_rooming
 from services.common.audit.sealing import BATCH, LOCK_CLASS, Sealing, Seals, TamperedError
 from services.common.clock import SystemClock, to_micros
 from services.common.config import ConfigError, Settings
@@ -185,6 +186,7 @@ def main() -> int:
     health = Health()
     server = HealthServer(health, config.metrics_port)
     server.start()
+    start_rooming(config.database_url, config.seals.log_id, stopping)
     start_cosigning(config.database_url, config.seals.log_id, config.witnesses, stopping)
     if config.amqp_url:
         start_announcing(config.database_url, config.amqp_url, config.seals.log_id, stopping)

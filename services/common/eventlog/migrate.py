@@ -50,6 +50,7 @@ def migrate(
             _read_model_schemas(connection)
             version = _apply(connection, "eventlog", "sql")
             _owners(connection, log_id)
+            connection.execute("SELECT eventlog.make_partitions(%s)", (log_id,))
         with psycopg.connect(keys_admin_url, autocommit=True, connect_timeout=10) as connection:
             _prepare(connection, "keys")
             _own_database(connection, "keys")

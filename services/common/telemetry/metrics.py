@@ -46,6 +46,9 @@ seal_lag_seconds = Gauge(
     "seal_lag_seconds", "Age of the oldest event when it was sealed; 0 at rest.", registry=REGISTRY
 )
 seal_refused = Gauge("seal_refused", "1 once the log is not as it was written.", registry=REGISTRY)
+partitions_ahead = Gauge(
+    "partitions_ahead", "Partitions of the log that are made and still empty.", registry=REGISTRY
+)
 projection_lag_events = Gauge(
     "projection_lag_events", "Events a projection has not folded yet.", ("projection",),
     registry=REGISTRY,
