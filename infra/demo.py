@@ -81,7 +81,9 @@ def _day(console: Console, servers: Servers, local: Stack, *, listener: Listener
     with Watch(troubles(local, servers), crowd.done, clock.say) as watch:
         crowd.play(visits)
     clock.say(f"{len(crowd.outcomes)} visits are over\n")
-    return account.account(console, local, crowd, watch.failed, listener=listener)
+    return account.account(
+        console, local, crowd, watch.failed, listener=listener, raw=servers.folder
+    )
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
 from infra.audit_books import Line, compare, dossiers_of, whole_log
-from infra.day import figures
+from infra.day import figures, privacy
 from infra.day.crowd import Crowd
 from infra.day.listener import Listener
 from infra.day.stories import STORIES
@@ -25,9 +26,24 @@ PATIENCE_S: Final = 60.0
 
 
 def account(
-    console: Console, local: Stack, crowd: Crowd, failed: list[str], *, listener: Listener
+    console: Console,
+    local: Stack,
+    crowd: Crowd,
+    failed: list[str],
+    *,
+    listener: Listener,
+    raw: Path | None,
 ) -> int:
-    """Print the account; returns the exit code: 0 only if everything agrees."""
+    """Print the account; returns the exit code: 0 only if everything agrees.
+
+    Args:
+        console: where.
+        local: the installation, still running.
+        crowd: who came, and how it went.
+        failed: troubles that did not happen.
+        listener: who heard the broker all day.
+        raw: the servers' data folder; None where somebody else runs them.
+    """
     hands = Hands(local)
     log = PostgresLog(local.database_url("motcua_audit"), LOG_ID)
     try:
@@ -35,6 +51,8 @@ def account(
         events = whole_log(log)
         lines += figures.kinds(events)
         lines += figures.read_models(local, log)
+        figures.wait_sealed(local, log)
+        lines += privacy.lines(local, log, crowd.outcomes, raw)
         lines += figures.seals(local, log)
         lines.append(listener.heard(log.head()))
         _story(console, log, crowd.outcomes[0].dossier)

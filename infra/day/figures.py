@@ -20,7 +20,7 @@ from services.common.audit.verify import verify_log
 from services.common.clock import SystemClock
 from services.common.eventlog.postgres import PostgresLog
 from services.common.eventlog.record import RecordedEvent
-from services.common.integrity.notes import Signer
+from services.common.integrity.notes import Signer, VerifierKey
 from services.common.messaging.projector import Projection, Projector
 from services.intake.projections.custody import CustodyProjection
 from services.intake.projections.dossier import DossierProjection
@@ -131,16 +131,26 @@ def read_models(local: Stack, log: PostgresLog) -> list[Line]:
 
 def seals(local: Stack, log: PostgresLog) -> list[Line]:
     """Verify the whole log once everything is sealed."""
-    seed = bytes.fromhex(local.secret("seal_key").read_text(encoding="utf-8"))
-    key = Signer(origin_of(LOG_ID, 1), seed).verifier
+    wait_sealed(local, log)
     with psycopg.connect(local.database_url("motcua_audit"), autocommit=True) as connection:
-        wait_until("everything sealed", partial(_is_sealed, connection, log.head()), 30.0)
-        wait_until("everything cosigned", partial(_is_cosigned, connection, log.head()), 30.0)
-        report = verify_log(connection, LOG_ID, [key])
+        report = verify_log(connection, LOG_ID, [seal_key(local)])
     return [
         Line("events under a signed checkpoint", log.head(), report.sealed),
         Line("changes a full verification finds", [], [str(one) for one in report.findings]),
     ]
+
+
+def wait_sealed(local: Stack, log: PostgresLog) -> None:
+    """Return once every event is under a checkpoint that the witness cosigned."""
+    with psycopg.connect(local.database_url("motcua_audit"), autocommit=True) as connection:
+        wait_until("everything sealed", partial(_is_sealed, connection, log.head()), 30.0)
+        wait_until("everything cosigned", partial(_is_cosigned, connection, log.head()), 30.0)
+
+
+def seal_key(local: Stack) -> VerifierKey:
+    """Return the public half of the sealer's key."""
+    seed = bytes.fromhex(local.secret("seal_key").read_text(encoding="utf-8"))
+    return Signer(origin_of(LOG_ID, 1), seed).verifier
 
 
 def _is_sealed(connection: psycopg.Connection, head: int) -> bool:
