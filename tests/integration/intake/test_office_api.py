@@ -5,15 +5,14 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from werkzeug.test import TestResponse
 
 from infra.local.system import free_port
-from services.common.runtime import CoreConfig
 from services.intake.bootstrap import bootstrap
-from services.intake.config import Config
 from services.intake.web.server import make_app
 from services.intake.web.verbs import VERBS
 from tests.support.database import Database
@@ -223,13 +222,7 @@ def test_the_log_is_down(database: Database, tmp_path: Path) -> None:
     officials.write_text(json.dumps({digest: {"id": "cb001", "name": "An", "office": "VT"}}))
     config = config_of(database, str(officials))
     nowhere = f"postgresql://motcua_intake@127.0.0.1:{free_port()}/gone"
-    core = CoreConfig(**{
-        **{name: getattr(config.core, name) for name in CoreConfig.__slots__},
-        "database_url": nowhere,
-    })  # fmt: skip
-    intake = bootstrap(Config(**{
-        **{name: getattr(config, name) for name in Config.__slots__}, "core": core,
-    }))  # fmt: skip
+    intake = bootstrap(replace(config, core=replace(config.core, database_url=nowhere)))
     client = make_app(intake).test_client()
     response = client.get(f"/office/v1/dossiers/{uuid.uuid4()}", headers=LOGIN)
     problem_of(response, 503, "unavailable")
