@@ -11,7 +11,14 @@ from uuid import UUID
 
 import typer
 
-from services.common.audit.subjects import Erase, erase, erased_keys, personal_fields, read
+from services.common.audit.subjects import (
+    ERASED,
+    Erase,
+    erase,
+    erased_keys,
+    personal_fields,
+    read,
+)
 from services.common.canonical import Json
 from services.common.clock import SystemClock
 from services.common.config import Settings
@@ -86,6 +93,19 @@ def erase_command(
         f"{identifier}: {done.values} values; destroyed now: {done.keys} keys,"
         f" {done.ciphertexts} ciphertexts"
     )
+
+
+@subject.command("erase-again")
+def erase_again() -> None:
+    """Destroy again whatever the log says was erased, after a restore from before (as eraser)."""
+    keys_gone = ciphertexts = after = 0
+    with _opened() as (recorder, keys):
+        while page := recorder.log.read_all(after, types=[ERASED]):
+            for event in page:
+                keys_gone += keys.destroy(sorted(erased_keys([event]), key=str))
+                ciphertexts += recorder.log.forget(event.position)
+            after = page[-1].position
+    typer.echo(f"destroyed again: {keys_gone} keys, {ciphertexts} ciphertexts")
 
 
 @subject.command("expire")

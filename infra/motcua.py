@@ -12,7 +12,7 @@ from typing import Annotated
 import psycopg
 import typer
 
-from infra import cli_query, cli_upkeep, cli_verify
+from infra import cli_backup, cli_query, cli_upkeep, cli_verify
 from infra.cli_contracts import contracts
 from infra.cli_subject import subject
 from infra.cli_subscriber import subscriber
@@ -42,6 +42,8 @@ app.command("export")(cli_verify.export_command)
 app.command("checkpoint")(cli_verify.checkpoint)
 app.command("seal-key")(cli_verify.seal_key)
 app.command("rebuild")(cli_upkeep.rebuild)
+app.add_typer(cli_backup.backup, name="backup")
+app.command("restore-drill")(cli_backup.restore_drill)
 messages = typer.Typer(no_args_is_help=True, help="Messages: what became of them.")
 app.add_typer(messages, name="messages")
 

@@ -90,16 +90,8 @@ class Projector:
         return self.catch_up(connection)
 
     def digest(self, connection: psycopg.Connection) -> str:
-        """Return SHA-256 over all rows of all tables in a fixed order."""
-        digest = hashlib.sha256()
-        for table in self._projection.tables:
-            query = sql.SQL(
-                "SELECT line FROM (SELECT to_jsonb(t)::text AS line FROM {} AS t) AS l"
-                ' ORDER BY line COLLATE "C"'
-            )
-            for (row,) in connection.execute(query.format(sql.Identifier(self._schema, table))):
-                digest.update(row.encode() + b"\n")
-        return digest.hexdigest()
+        """See ``digest_of``."""
+        return digest_of(connection, self._projection)
 
     def _lead(self, connection: psycopg.Connection, stopping: Callable[[], bool]) -> None:
         while not stopping():
@@ -181,6 +173,20 @@ class Projector:
                 for event in events:
                     self._projection.fold(cursor, event)
         return through
+
+
+def digest_of(connection: psycopg.Connection, projection: Projection) -> str:
+    """Return SHA-256 over all rows of all tables of a read model in a fixed order."""
+    digest = hashlib.sha256()
+    schema = projection.name.partition(".")[0]
+    for table in projection.tables:
+        query = sql.SQL(
+            "SELECT line FROM (SELECT to_jsonb(t)::text AS line FROM {} AS t) AS l"
+            ' ORDER BY line COLLATE "C"'
+        )
+        for (row,) in connection.execute(query.format(sql.Identifier(schema, table))):
+            digest.update(row.encode() + b"\n")
+    return digest.hexdigest()
 
 
 def prepare_checkpoints(cursor: psycopg.Cursor, schema: str) -> None:

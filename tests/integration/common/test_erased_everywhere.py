@@ -138,3 +138,22 @@ def test_retention(place: Place) -> None:
     done = place.motcua("motcua_eraser", "expire", *words)
     assert (done.returncode, done.stdout) == (0, "0 dossiers were erased for contact\n")
     assert place.found() == {"ciphertext", "wrapped key"}
+
+
+def test_a_restore_from_before_is_erased_again(place: Place) -> None:
+    """Key and ciphertext that a restore brought back go by the log's own word; once."""
+    words = ("--by", "cb007", "--reference", "CV-1", "--open-too")
+    place.motcua("motcua_eraser", "erase", place.dossier, *words)
+    with psycopg.connect(place.database.keys_owner_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM keys.destroyed")
+        connection.execute(
+            "INSERT INTO keys.subject_key (key_id, purpose, wrapped) VALUES (%s, 'contact', %s)",
+            (place.key, place.wrapped),
+        )
+    assert place.found() == {"wrapped key"}
+    for said in ("1 keys, 0 ciphertexts", "0 keys, 0 ciphertexts"):
+        done = place.motcua("motcua_eraser", "erase-again")
+        assert (done.returncode, done.stdout) == (0, f"destroyed again: {said}\n")
+    assert place.found() == set()
+    refused = place.motcua("motcua_audit", "erase-again")
+    assert refused.returncode == 2
