@@ -14,6 +14,7 @@ import typer
 
 from infra import cli_backup, cli_query, cli_upkeep, cli_verify
 from infra.cli_contracts import contracts
+from infra.cli_generate import generate_command
 from infra.cli_subject import subject
 from infra.cli_subscriber import subscriber
 from services.common.clock import SystemClock
@@ -44,6 +45,7 @@ app.command("seal-key")(cli_verify.seal_key)
 app.command("rebuild")(cli_upkeep.rebuild)
 app.add_typer(cli_backup.backup, name="backup")
 app.command("restore-drill")(cli_backup.restore_drill)
+app.command("generate")(generate_command)
 messages = typer.Typer(no_args_is_help=True, help="Messages: what became of them.")
 app.add_typer(messages, name="messages")
 

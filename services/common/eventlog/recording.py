@@ -98,6 +98,10 @@ class Cause:
 
     def meta(self) -> bytes:
         """Return the canonical bytes of ``meta``; absent values are left out."""
+        return canonical_json(self.known())
+
+    def known(self) -> dict[str, Json]:
+        """Return what is known of the cause, by name."""
         facts: dict[str, Json] = {
             "actor": self.actor,
             "causation_id": self.causation_id,
@@ -105,7 +109,7 @@ class Cause:
             "reason": self.reason,
             "traceparent": self.traceparent,
         }
-        return canonical_json({name: value for name, value in facts.items() if value is not None})
+        return {name: value for name, value in facts.items() if value is not None}
 
 
 class Recorder:

@@ -34,7 +34,7 @@ def seed(recorder: Recorder) -> int:
     """Publish procedures and calendar, open the offices; returns how many events are new."""
     cause = Cause(correlation_id=str(uuid.uuid4()), actor="system:seed")
     new = 0
-    for stream, facts in _streams():
+    for stream, facts in streams():
         answer = recorder.record(
             [Change(stream=stream, expected_version=0, facts=facts)],
             source=SOURCE, key=f"{stream}/1", cause=cause, asked=[f.data for f in facts],
@@ -43,7 +43,8 @@ def seed(recorder: Recorder) -> int:
     return new
 
 
-def _streams() -> Iterator[tuple[str, tuple[Fact, ...]]]:
+def streams() -> Iterator[tuple[str, tuple[Fact, ...]]]:
+    """Yield each stream and what it begins with."""
     for row in procedures():
         yield f"procedure-{row['code']}", (Fact(type="procedure.published", data=row),)
     for office in offices():
