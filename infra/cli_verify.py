@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``motcua verify``, ``motcua checkpoint``, ``motcua seal-key``: proofs about the log."""
+"""``motcua verify|export|columns|checkpoint|seal-key``: proofs about the log."""
 
 import os
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import psycopg
 import typer
 
+from services.common.audit.bundling import parquet_writer
 from services.common.audit.export import export
 from services.common.audit.sealer import origin_of
 from services.common.audit.verify import verify_log
@@ -15,11 +18,14 @@ from services.common.config import Settings
 from services.common.errors import Refused, Unavailable
 from services.common.integrity.bundle import (
     BundleError,
+    has_copy,
     on_terminal,
     print_report,
     read_keys,
+    read_manifest,
     verify_bundle,
 )
+from services.common.integrity.checker import Report
 from services.common.integrity.notes import NoteError, Signer
 
 Key = Annotated[
@@ -41,14 +47,16 @@ def verify(
 ) -> None:
     """Check every event, every seal and the tables beside the log (as audit).
 
-    Reads MOTCUA_DATABASE_URL and MOTCUA_LOG_ID, or a bundle and neither. Exit code 0: nothing was
-    changed; 1: something was, and where; 2: it could not be checked.
+    Reads MOTCUA_DATABASE_URL and MOTCUA_LOG_ID, or a bundle and neither; a bundle's Parquet copy is
+    compared with its events. Exit code 0: nothing was changed; 1: something was, and where; 2: it
+    could not be checked.
     """
     try:
         keys = read_keys(key)
         notes = [path.read_text(encoding="utf-8") for path in known or ()]
         if bundle is not None:
             report = verify_bundle(bundle, keys, known=notes, progress=on_terminal())
+            _add_copy(report, bundle)
         else:
             url, log_id = _log()
             with psycopg.connect(url, connect_timeout=5) as connection:
@@ -58,6 +66,40 @@ def verify(
     except psycopg.Error as error:
         raise Unavailable("postgresql", type(error).__name__) from error
     raise typer.Exit(print_report(report, as_json=as_json))
+
+
+def columns(
+    check: Annotated[Path, typer.Option(help="Bundle whose Parquet copy is to be compared.")],
+) -> None:
+    """Compare each row of a bundle's Parquet copy with the event it copies, hashes included.
+
+    Needs neither keys nor a database; that the events are the sealed log is for ``verify`` to say.
+    Exit code 0: the same; 1: not the same, with file, row and column; 2: it could not be compared.
+    """
+    try:
+        report = _copies().compare(check, progress=on_terminal())
+    except (BundleError, OSError) as error:
+        raise Refused("cannot_compare", str(error), "không so sánh được") from error
+    for one in report.findings:
+        typer.echo(str(one))
+    typer.echo(f"{report.events} rows: {'the events' if report.good else 'NOT THE EVENTS'}")
+    raise typer.Exit(0 if report.good else 1)
+
+
+def _add_copy(report: Report, folder: Path) -> None:
+    """Add what is wrong with the Parquet copy, where there is one."""
+    if not has_copy(read_manifest(folder)):
+        return
+    said = set(report.findings)
+    for one in _copies().compare(folder).findings:
+        if one not in said:
+            report.add(one.where, one.what)
+
+
+def _copies() -> ModuleType:
+    """Return what compares; Refused (``no_pyarrow``) where Parquet cannot be read."""
+    parquet_writer()
+    return import_module("services.common.audit.copies")
 
 
 def checkpoint() -> None:
@@ -94,15 +136,18 @@ def seal_key() -> None:
 
 def export_command(
     folder: Annotated[Path, typer.Argument(help="Folder to be made for the bundle.")],
+    *,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Add a Parquet copy.")] = False,
 ) -> None:
     """Write the log up to its newest checkpoint as a bundle (as audit).
 
     Reads MOTCUA_DATABASE_URL and MOTCUA_LOG_ID. The bundle holds its own verifier:
-    ``python3 FOLDER/verify.pyz FOLDER --key …``.
+    ``python3 FOLDER/verify.pyz FOLDER --key …``. The Parquet copy is for DuckDB and the like;
+    ``motcua columns --check FOLDER`` compares it with the events.
     """
     url, log_id = _log()
     try:
-        done = export(url, log_id, folder, progress=on_terminal())
+        done = export(url, log_id, folder, columns=parquet, progress=on_terminal())
     except OSError as error:
         raise Refused("cannot_write", str(error), "không ghi được") from error
     typer.echo(f"{done.folder}: {done.size} events in {done.files} files")

@@ -26,7 +26,8 @@ from services.common.eventlog.bulk import EVERYTHING, Selection
 from services.common.eventlog.record import RecordedEvent
 
 ROWS_PER_GROUP: Final = 50_000
-_ROWS_PER_BATCH: Final = 5_000
+GROUP_BYTES: Final = 64 * 1024 * 1024
+_ROWS_PER_BATCH: Final = 1_000
 _DICTIONARY: Final = ["log_id", "stream", "type", "schema", "subject", "recorded_at"]
 _FORMAT: Final = {b"motcua247.format": b"1"}
 _WHEN: Final = pa.timestamp("us", "UTC")
@@ -135,13 +136,18 @@ def _tables(path: Path, events: Iterable[RecordedEvent]) -> Iterator[Any]:
     """Yield a row group's rows at a time; Python's objects of them live in smaller batches."""
     last, source = 0, iter(events)
     while True:
-        left, packed = ROWS_PER_GROUP, list[Any]()
-        while left and (batch := list(islice(source, min(left, _ROWS_PER_BATCH)))):
+        left, held, packed = ROWS_PER_GROUP, 0, list[Any]()
+        while (
+            left
+            and held < GROUP_BYTES
+            and (batch := list(islice(source, min(left, _ROWS_PER_BATCH))))
+        ):
             positions = [last, *(one.position for one in batch)]
             if not all(a < b for a, b in pairwise(positions)):
                 raise _malformed(path, "positions", "they do not rise", "không tăng dần")
             last, left = positions[-1], left - len(batch)
             packed.append(_columns(batch))
+            held += packed[-1].nbytes
         if not packed:
             return
         yield pa.Table.from_batches(packed)

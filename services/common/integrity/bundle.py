@@ -4,6 +4,7 @@
     checkpoint              newest signed checkpoint, with cosignatures (C2SP tlog-checkpoint)
     checkpoints.gz          every checkpoint, one note behind the other
     events/00000001.ndjson.gz   one event a line, named by its first position
+    columns/00000001.parquet    the same events as Parquet, where it was asked for
     tile/…                  hash tiles and entry bundles (C2SP tlog-tiles)
     manifest.json           size and SHA-256 of each file
     verify.pyz              this program
@@ -22,7 +23,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from services.common.integrity import tiles
 from services.common.integrity.checker import Leaf, LogChecker, Report
@@ -66,6 +67,16 @@ def parse_line(line: bytes) -> tuple[bytes, int, int]:
     return content, position, recorded
 
 
+def events_path(first: int) -> str:
+    """Return the path of the events from position ``first`` on."""
+    return f"events/{first:08d}.ndjson.gz"
+
+
+def columns_path(first: int) -> str:
+    """Return the path of their Parquet copy."""
+    return f"columns/{first:08d}.parquet"
+
+
 def verify_bundle(
     folder: Path,
     keys: Sequence[VerifierKey],
@@ -85,9 +96,9 @@ def verify_bundle(
         BundleError: it is no bundle.
         NoteError: a known checkpoint is not signed by a trusted key.
     """
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
     heads = [(open_checkpoint(raw, keys)[0].size, raw) for raw in known]
-    findings = list(_files(folder, manifest["files"]))
+    findings = list(changed_files(folder, manifest["files"]))
     notes = sorted({*_notes(folder, findings), *heads})
     checker = LogChecker(int(manifest["log_id"]), keys, _once(notes))
     for where, what in findings:
@@ -112,7 +123,8 @@ def verify_bundle(
     return report
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return what a bundle says of itself; raises BundleError."""
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
         manifest = json.loads(text)
@@ -130,12 +142,18 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
+def has_copy(manifest: dict[str, Any]) -> bool:
+    """Say whether a bundle has a Parquet copy."""
+    return any(name.startswith("columns/") for name in manifest["files"])
+
+
 def manifest_text(manifest: dict[str, Any]) -> str:
     """Return the manifest as it is written."""
     return json.dumps(manifest, indent=1, sort_keys=True)
 
 
-def _files(folder: Path, files: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
+def changed_files(folder: Path, files: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield (name, what is wrong) of files that are not those of the manifest."""
     for name, said in sorted(files.items()):
         try:
             with (folder / name).open("rb") as stream:
@@ -178,15 +196,20 @@ def _once(notes: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
         said = text
 
 
+def lines_of(folder: Path, name: str, report: Report) -> Iterator[bytes]:
+    """Yield the lines of one file of events; what cannot be read is noted in ``report``."""
+    try:
+        with gzip.open(folder / name, "rb") as stream:
+            while line := stream.readline(LINE_MAX):
+                yield line
+    except (OSError, EOFError, zlib.error) as error:
+        report.add(name, f"cannot be read to its end: {error}")
+
+
 def _lines(folder: Path, manifest: dict[str, Any], report: Report) -> Iterator[tuple[str, bytes]]:
     for name in sorted(one for one in manifest["files"] if one.startswith("events/")):
-        stream: IO[bytes]
-        try:
-            with gzip.open(folder / name, "rb") as stream:
-                while line := stream.readline(LINE_MAX):
-                    yield name, line
-        except (OSError, EOFError, zlib.error) as error:
-            report.add(name, f"cannot be read to its end: {error}")
+        for line in lines_of(folder, name, report):
+            yield name, line
 
 
 class _Tiles:

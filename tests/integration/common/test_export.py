@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from services.common.audit.export import PROGRAM, content_of, export, lines_of, verifier
+from services.common.audit.bundling import PROGRAM, content_of, verifier
+from services.common.audit.export import export
 from services.common.errors import Refused, Unavailable
+from services.common.eventlog.columns import read_parquet
 from services.common.integrity import bundle
 from services.common.integrity.notes import Signer
 from tests.support.database import LOG_ID, Database, fresh_database
@@ -35,9 +37,9 @@ def database(server_url: str) -> Iterator[Database]:
 
 @pytest.fixture(scope="module")
 def exported(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its bundle."""
+    """Its bundle, with a Parquet copy."""
     folder = tmp_path_factory.mktemp("export") / "bundle"
-    export(database.url_for("motcua_audit"), LOG_ID, folder)
+    export(database.url_for("motcua_audit"), LOG_ID, folder, columns=True)
     return folder
 
 
@@ -60,7 +62,9 @@ def test_it_is_the_log(database: Database, exported: Path) -> None:
     """Every event, byte for byte; no personal data, no ciphertext."""
     with closing(database.log("motcua_audit")) as log:
         events = log.read_all(0, limit=10_000)
-    lines = list(lines_of(exported))
+    with gzip.open(exported / bundle.events_path(1)) as stream:
+        lines = list(stream)
+    assert list(read_parquet(exported / bundle.columns_path(1))) == list(events)
     assert lines == [
         bundle.line_of(content_of(event), event.position, event.recorded_at_us) for event in events
     ]
@@ -198,7 +202,7 @@ def test_what_export_refuses(database: Database, exported: Path, tmp_path: Path)
     done = motcua(database, "export", str(exported))
     assert (done.returncode, done.stdout) == (2, "")
     assert "exists" in done.stderr
-    fine = motcua(database, "export", str(tmp_path / "one"))
+    fine = motcua(database, "export", "--parquet", str(tmp_path / "one"))
     assert fine.returncode == 0
     assert fine.stdout.startswith(f"{tmp_path / 'one'}: ")
     with pytest.raises(Refused):
