@@ -7,24 +7,21 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
-from uuid import UUID
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from infra.past import differences, state_of
+from services.auditing.application.dossiers import Dossiers, nothing_known
+from services.auditing.application.moments import read_moment
+from services.auditing.application.past import differences, state_of
 from services.common.canonical import Json
-from services.common.clock import VIETNAM
 from services.common.config import Settings
-from services.common.errors import Malformed, Problem, Refused
 from services.common.eventlog.bulk import BulkReader, Selection
 from services.common.eventlog.postgres import PostgresLog
 from services.common.eventlog.record import RecordedEvent
-from services.intake.application.codes import dossier_with_code
 
 _COLUMNS = (
     "position", "recorded_at", "occurred_at", "type", "stream", "version", "actor", "subject",
@@ -62,13 +59,13 @@ def query(
     Reads MOTCUA_DATABASE_URL and MOTCUA_LOG_ID. Personal data show as stubs.
     """
     with _log() as (log, url):
-        through, until_us = _moment(at)
+        moment = read_moment(at)
         selection = Selection(
-            after=after, through=through, types=kind or None, stream=stream or None,
+            after=after, through=moment.position, types=kind or None, stream=stream or None,
             subject=_id(log, dossier) if dossier else None,
         )  # fmt: skip
         found = BulkReader(url, log.log_id).read(selection)
-        _say(_first(found, limit, until_us), form)
+        _say(_first(found, limit, moment.until_us), form)
 
 
 def state_at(dossier: Dossier, *, at: At = "", form: AsForm = Form.TABLE) -> None:
@@ -110,34 +107,11 @@ def tail(
 def _state(
     log: PostgresLog, dossier: str, at: str, *, may_be_empty: bool = False
 ) -> dict[str, Json]:
-    through, until_us = _moment(at)
-    story = log.read_subject(dossier, until_position=through)
-    state = state_of([one for one in story if until_us is None or one.recorded_at_us <= until_us])
+    moment = read_moment(at)
+    state = state_of(filter(moment.covers, log.read_subject(dossier)))
     if not state and not may_be_empty:
-        raise Refused(
-            "no_such_subject", "nothing was known of this dossier then",
-            "khi đó chưa có hồ sơ này", field="dossier",
-        )  # fmt: skip
+        raise nothing_known()
     return state
-
-
-def _moment(at: str) -> tuple[int | None, int | None]:
-    """Return (position, None) or (None, microseconds); both None for the end."""
-    if not at:
-        return None, None
-    if at.isascii() and at.isdigit():
-        return int(at), None
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError as error:
-        found = Problem(
-            "at", "not_a_moment", f"{at!r} is no position and no time like 2026-11-23T16:00",
-            f"{at!r} không phải vị trí hay thời điểm, ví dụ 2026-11-23T16:00",
-        )  # fmt: skip
-        raise Malformed("moment", (found,)) from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=VIETNAM)
-    return None, int(moment.timestamp() * 1_000_000)
 
 
 def _first(
@@ -192,10 +166,7 @@ def _text(value: object, *, short: bool) -> str:
 
 
 def _id(log: PostgresLog, words: str) -> str:
-    try:
-        return str(UUID(words))
-    except ValueError:
-        return dossier_with_code(log, words)
+    return Dossiers(log).named(words)
 
 
 @contextmanager

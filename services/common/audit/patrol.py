@@ -5,6 +5,9 @@ At its start ``Sealing`` looks at the right edge of the tree alone. Everything b
 anew here: once at full speed before the first signature, then in slow rounds beside the work, in
 standbys as well, so that whoever takes the lead has read everything. When the rows no longer give
 the root that was signed, nothing more is signed (ADR-0014).
+
+Every round that came to an end is noted for auditors in ``patrol_round``; what is wrong is noted
+once, however often it is found again.
 """
 
 import threading
@@ -14,7 +17,7 @@ from typing import Any, Final
 import psycopg
 
 from services.common.audit.sealing import Seals, TamperedError, checked_leaf
-from services.common.clock import Clock
+from services.common.clock import Clock, to_micros
 from services.common.integrity.merkle import Frontier
 from services.common.integrity.notes import NoteError, VerifierKey, open_checkpoint
 from services.common.telemetry import metrics
@@ -32,6 +35,10 @@ _EVENTS: Final = (
 )
 _NEWEST: Final = (
     "SELECT size, note FROM eventlog.checkpoint WHERE log_id = %s ORDER BY size DESC LIMIT 1"
+)
+_NOTE: Final = (
+    "INSERT INTO eventlog.patrol_round (log_id, ended_at, began_at, size, found)"
+    " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
 )
 _LOG = get_logger(__name__)
 
@@ -118,19 +125,35 @@ class Patrol:
                 stopping.wait(AGAIN_S)
 
     def _round(self, connection: psycopg.Connection[Any], stopping: threading.Event) -> None:
-        current = Round(connection, self._seals)
-        more = True
-        while more:
-            if stopping.is_set():
-                return
-            began_s = self._clock.monotonic_s()
-            more = current.step()
-            metrics.patrol_position.set(current.frontier.size)
-            if self.trusted.is_set():
-                # Nobody waits for this round: four fifths of the time belong to others.
-                stopping.wait(IDLE_RATIO * (self._clock.monotonic_s() - began_s))
+        began_us = to_micros(self._clock.now())
+        read = 0
+        try:
+            current = Round(connection, self._seals)
+            more = True
+            while more:
+                if stopping.is_set():
+                    return
+                began_s = self._clock.monotonic_s()
+                more = current.step()
+                read = current.frontier.size
+                metrics.patrol_position.set(read)
+                if self.trusted.is_set():
+                    # Nobody waits for this round: four fifths of the time belong to others.
+                    stopping.wait(IDLE_RATIO * (self._clock.monotonic_s() - began_s))
+        except TamperedError as error:
+            if str(error) != self.found:
+                self._note(connection, began_us, read, str(error))
+            raise
         self.found = None
         self.trusted.set()
+        if read:
+            self._note(connection, began_us, read, None)
+
+    def _note(
+        self, connection: psycopg.Connection[Any], began_us: int, read: int, found: str | None
+    ) -> None:
+        ended_us = to_micros(self._clock.now())
+        connection.execute(_NOTE, (self._seals.log_id, ended_us, began_us, read, found))
 
 
 def _opened(row: Sequence[Any], seals: Seals) -> tuple[int, bytes]:

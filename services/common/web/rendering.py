@@ -37,6 +37,11 @@ def say(key: str, **values: object) -> str:
     return _shell().words.say(g.language, key, **values)
 
 
+def knows(key: str) -> bool:
+    """Say whether the words have ``key``."""
+    return _shell().words.knows(key)
+
+
 def csrf_token() -> str:
     """Return the session's token for forms; made at its first use."""
     if "csrf" not in session:

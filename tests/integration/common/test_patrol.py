@@ -60,6 +60,14 @@ class Place:
                 pass
             return current.frontier.size
 
+    def noted(self) -> list[tuple[int, str | None]]:
+        """Return events read and what was found of each round, as auditors see it."""
+        with psycopg.connect(self.database.url_for("motcua_audit_web")) as connection:
+            return connection.execute(
+                "SELECT size, found FROM eventlog.patrol_round WHERE log_id = %s ORDER BY ended_at",
+                (LOG_ID,),
+            ).fetchall()
+
     def sealer(self) -> Process:
         key = self.folder / "seal_key"
         key.write_text(SEED.hex(), encoding="utf-8")
@@ -152,3 +160,8 @@ def test_a_sealer_that_runs_stops(place: Place) -> None:
         wait_until(lambda: place.sealed() == 1_302, what="it goes on")
     finally:
         sealer.end()
+    rounds = place.noted()
+    bad = [found for _, found in rounds if found is not None]
+    assert (len(bad), "position 5 was changed" in bad[0]) == (1, True), "noted once"
+    assert rounds[0] == (1_300, None)
+    assert rounds[-1][1] is None, "a round after it was mended"

@@ -159,7 +159,7 @@ def test_keys_follow_one_another(place: Place) -> None:
     assert both.next_keys() == [FOLLOWING.verifier]
 
 
-@pytest.mark.parametrize("table", ["tree_node", "checkpoint", "cosignature"])
+@pytest.mark.parametrize("table", ["tree_node", "checkpoint", "cosignature", "patrol_round"])
 def test_nobody_takes_a_seal_back(place: Place, table: str) -> None:
     """No login changes or removes one, the sealer adds, all others only read."""
     for role in LOGINS:
