@@ -33,14 +33,16 @@ from services.notify.domain.subscriber import (
     BROKER,
     TOKEN,
     WEBHOOK,
+    Subscriber,
+    refused,
+)
+from services.notify.domain.subscriber_commands import (
     Add,
     Command,
     Remove,
     Resume,
     Rotate,
-    Subscriber,
     Suspend,
-    refused,
 )
 
 subscriber = typer.Typer(no_args_is_help=True, help="Systems outside that receive events.")

@@ -9,9 +9,10 @@ from motcua_subscriber.event import Event, NotAnEventError, parse
 from motcua_subscriber.feed import FeedClient, FeedError, Page
 from motcua_subscriber.inbox import Inbox, SQLiteInbox
 from motcua_subscriber.subscriber import Completeness, Delivery, Subscriber
+from motcua_subscriber.webhook import WebhookError, take, verify
 
 __all__ = [
     "Certificate", "CertificateError", "Completeness", "Delivery", "Event", "FeedClient",
     "FeedError", "Inbox", "NotAnEventError", "Page", "SQLiteInbox", "Subscriber",
-    "open_certificate", "parse",
+    "WebhookError", "open_certificate", "parse", "take", "verify",
 ]  # fmt: skip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m services.notify [feed]``."""
+"""``python -m services.notify [feed | webhooks]``."""
 
 import os
 import sys
@@ -13,8 +13,12 @@ def main(words: list[str]) -> int:
         from services.notify.web import server
 
         return server.serve(os.environ)
+    if words == ["webhooks"]:
+        from services.notify.entrypoints import webhooks
+
+        return webhooks.serve(os.environ)
     if words:
-        print("usage: python -m services.notify [feed]", file=sys.stderr)  # noqa: T201
+        print("usage: python -m services.notify [feed | webhooks]", file=sys.stderr)  # noqa: T201
         return 2
     # Patches the standard library first; nothing that imports psycopg may come before it.
     from services.notify.entrypoints import service  # isort: skip

@@ -311,6 +311,9 @@ _SUBSCRIBERS: Final = {
     "types": Meaning(
         "Event types that are owed from then on.",
         "Các loại sự kiện phải giao từ đó."),
+    "subscriber.webhook_set:types": Meaning(
+        "Of what is owed, the types that are sent; absent: all of them.",
+        "Các loại được gửi trong phần phải giao; không có: gửi tất cả."),
     "token_digest": Meaning(
         "SHA-256 of the feed's token, hex; null where another credential was changed.",
         "SHA-256 của mã truy cập, dạng hex; null khi đổi khóa khác."),

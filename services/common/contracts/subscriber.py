@@ -58,6 +58,7 @@ class SubscriberWebhookSetV1(EventSchema):
         required=True, allow_none=True,
         validate=[validate.Length(1, 300), validate.Regexp(r"^https?://[!-~]+$")],
     )  # fmt: skip
+    types = fields.List(v.word(80), required=False, validate=v.some(TYPES_MAX))
     by = v.word()
 
 

@@ -85,3 +85,24 @@ patrol_position = Gauge(
 checkpoints_published_total = Counter(
     "checkpoints_published_total", "Checkpoints that the broker confirmed.", registry=REGISTRY
 )
+webhook_leader = Gauge("webhook_leader", "1 while this process sends webhooks.", registry=REGISTRY)
+webhook_attempts_total = Counter(
+    "webhook_attempts_total", "Attempts to deliver, by what came back and its class of status.",
+    ("outcome", "status"), registry=REGISTRY,
+)  # fmt: skip
+webhook_seconds = Histogram(
+    "webhook_seconds", "Time from looking a receiver up to the head of its answer.",
+    buckets=_SECONDS, registry=REGISTRY,
+)  # fmt: skip
+webhook_lag_events = Gauge(
+    "webhook_lag_events", "Positions of the log that a webhook is behind.", ("subscriber",),
+    registry=REGISTRY,
+)  # fmt: skip
+webhook_lag_seconds = Gauge(
+    "webhook_lag_seconds", "Age of the oldest position that a webhook is behind; 0 at rest.",
+    ("subscriber",), registry=REGISTRY,
+)  # fmt: skip
+webhook_suspended = Gauge(
+    "webhook_suspended", "1 where a webhook was stopped by itself and waits for a person.",
+    ("subscriber",), registry=REGISTRY,
+)  # fmt: skip

@@ -126,23 +126,26 @@ class Feed:
         if one is None:
             raise Refused("subscriber_unknown", "removed meanwhile", "đã bị gỡ", field="name")
         last = max(asked.after, min(asked.after + SPAN_MAX, view.head))
-        events, whole = self._read(_stretches(one, asked, last), asked.limit)
+        events, whole = read_stretches(self._log, _stretches(one, asked, last), asked.limit)
         through = last if whole else events[-1].position
         closed = not whole or last == asked.after + SPAN_MAX
         return Page(events=events, through=through, head=view.head, closed=closed)
 
-    def _read(self, stretches: Stretches, limit: int) -> tuple[list[RecordedEvent], bool]:
-        """Return at most ``limit`` events, and whether these are all."""
-        found: list[RecordedEvent] = []
-        size = 0
-        for after, through, types in stretches:
-            left = limit - len(found)
-            for event in self._log.read_all(after, through=through, types=types, limit=left):
-                found.append(event)
-                size += len(event.raw_data)
-                if len(found) == limit or size >= PAGE_BYTES_MAX:
-                    return found, False
-        return found, True
+
+def read_stretches(
+    log: EventLog, stretches: Stretches, limit: int
+) -> tuple[list[RecordedEvent], bool]:
+    """Return at most ``limit`` events, 4 MB, of ``stretches``, and whether these are all."""
+    found: list[RecordedEvent] = []
+    size = 0
+    for after, through, types in stretches:
+        left = limit - len(found)
+        for event in log.read_all(after, through=through, types=types, limit=left):
+            found.append(event)
+            size += len(event.raw_data)
+            if len(found) == limit or size >= PAGE_BYTES_MAX:
+                return found, False
+    return found, True
 
 
 def tally(log: EventLog, stretches: Stretches) -> Tally:

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What notify needs from a message provider."""
+"""What notify needs from message providers, and from the ways to subscribers outside."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
+
+from services.notify.domain.webhook import Answer, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,5 +53,64 @@ class SMSGateway(Protocol):
 
         Raises:
             UnknownOutcome: no answer; it may or may not have gone out. Never retried.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """One webhook as it is sent: a CloudEvent in ``body``; headers say who signed what when."""
+
+    body: bytes
+    message_id: str
+    timestamp: int
+    signature: str
+
+
+class Line(Protocol):
+    """A way to one receiver; not for two threads at once."""
+
+    def post(self, parcel: Parcel) -> Answer:
+        """Send and return what came back; never raises for what the other side does."""
+        ...
+
+
+class Courier(Protocol):
+    """Opens lines; safe for many threads."""
+
+    def line(self, url: str) -> AbstractContextManager[Line]:
+        """Return a line to ``url``; nothing is opened before the first parcel."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A line of the delivery log; never a body."""
+
+    position: int
+    event_id: UUID
+    number: int
+    answer: Answer
+    redriven: bool
+
+
+class LeadLostError(Exception):
+    """This process does not lead any more; nothing was written."""
+
+
+class Ledger(Protocol):
+    """Progress and delivery log, written by the lead only; safe for many threads."""
+
+    def progress(self, name: str) -> Progress | None:
+        """Return what is stored of subscriber ``name``; raises LeadLostError."""
+        ...
+
+    def record(
+        self, name: str, before: Progress | None, after: Progress, attempt: Attempt | None
+    ) -> None:
+        """Store ``after`` in the place of ``before``, and the attempt, in one transaction.
+
+        Raises:
+            LeadLostError: the session is gone, or another lead has moved on.
         """
         ...

@@ -14,7 +14,8 @@ from services.common.clock import Clock
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.record import Appended
 from services.common.eventlog.recording import Cause, Change, Fact, Recorder, facts_of
-from services.notify.domain.subscriber import (
+from services.notify.domain.subscriber import Subscriber, decide, fold, refused
+from services.notify.domain.subscriber_commands import (
     Add,
     Command,
     Confirm,
@@ -23,11 +24,7 @@ from services.notify.domain.subscriber import (
     Resume,
     Rotate,
     SetWebhook,
-    Subscriber,
     Suspend,
-    decide,
-    fold,
-    refused,
 )
 
 CATEGORY: Final = "subscriber"

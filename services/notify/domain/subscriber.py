@@ -12,6 +12,17 @@ from typing import Final, assert_never
 
 from services.common.canonical import Json
 from services.common.errors import Refused
+from services.notify.domain.subscriber_commands import (
+    Add,
+    Command,
+    Confirm,
+    OrderRedrive,
+    Remove,
+    Resume,
+    Rotate,
+    SetWebhook,
+    Suspend,
+)
 
 NAME: Final = re.compile(r"[a-z][a-z0-9]{0,19}(?:-[a-z0-9]{1,10}){0,3}")
 ALL, WEBHOOK = "all", "webhook"
@@ -27,6 +38,26 @@ class Grant:
 
     after: int
     types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """From behind position ``after`` on its webhook gets ``types`` of what is owed; None all."""
+
+    after: int
+    types: tuple[str, ...] | None
+
+    def of(self, types: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of ``types`` that pass."""
+        return types if self.types is None else tuple(t for t in types if t in self.types)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why nothing is given; ``position`` is the event that could not be, where there is one."""
+
+    reason: str
+    position: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +82,9 @@ class Subscriber:
         webhook_old_until: until then webhooks are signed with the secret before, too (RFC 3339).
         url: where its events are sent to, None for nowhere.
         url_after: position behind which they are.
-        suspended: scopes in which nothing is given.
+        filters: by position, which types its webhook gets.
+        released: position at which its webhook was last set or let go on.
+        suspended: scopes in which nothing is given, and why.
         redrives: orders to send a range once more.
         confirmed: position through which its webhook took everything, as the log says.
     """
@@ -64,7 +97,9 @@ class Subscriber:
     webhook_old_until: str | None = None
     url: str | None = None
     url_after: int = 0
-    suspended: frozenset[str] = frozenset()
+    filters: tuple[Filter, ...] = ()
+    released: int = 0
+    suspended: Mapping[str, Stop] = field(default_factory=dict)
     redrives: tuple[Redrive, ...] = ()
     confirmed: int = 0
 
@@ -103,83 +138,25 @@ class Subscriber:
                 found.append((first, last, grant.types))
         return found
 
+    def posted(self, after: int, through: int) -> list[tuple[int, int, tuple[str, ...]]]:
+        """Return what of ``owed`` goes to its webhook; the past never changes here, either."""
+        found = []
+        for begin, end, types in self.owed(max(after, self.url_after), through):
+            for place, one in enumerate(self.filters):
+                following = self.filters[place + 1 :]
+                first = max(begin, one.after)
+                last = min([end, *(later.after for later in following[:1])])
+                if first < last and one.of(types):
+                    found.append((first, last, one.of(types)))
+        return found
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Add:
-    """Let ``name`` receive ``types`` behind position ``after``; again with others: grant those."""
-
-    name: str
-    types: tuple[str, ...]
-    after: int
-    token_digest: str
-    by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rotate:
-    """Make a credential anew; ``until`` ends the one before, None at once."""
-
-    credential: str
-    token_digest: str | None
-    until: str | None
-    by: str
+    def redriven(self, after: int, through: int) -> list[tuple[int, int, tuple[str, ...]]]:
+        """Return what of ``owed`` is sent once more: the types its webhook gets now."""
+        newest = self.filters[-1] if self.filters else Filter(0, None)
+        kept = ((a, b, newest.of(types)) for a, b, types in self.owed(after, through))
+        return [(a, b, types) for a, b, types in kept if types]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetWebhook:
-    """Send its events to ``url``, or nowhere."""
-
-    url: str | None
-    by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suspend:
-    """Give nothing in ``scope`` until it is resumed."""
-
-    scope: str
-    reason: str
-    position: int | None
-    by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resume:
-    """Go on in ``scope``."""
-
-    scope: str
-    by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRedrive:
-    """Send ``first`` … ``last`` to its webhook once more; ``head`` is the log's."""
-
-    first: int
-    last: int
-    head: int
-    reference: str
-    by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirm:
-    """Its webhook took the ``count`` events with ``digest`` behind ``after`` up to ``through``."""
-
-    after: int
-    through: int
-    count: int
-    digest: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remove:
-    """Take everything away."""
-
-    by: str
-
-
-Command = Add | Rotate | SetWebhook | Suspend | Resume | OrderRedrive | Confirm | Remove
 Fact = tuple[str, dict[str, Json]]
 
 
@@ -187,8 +164,8 @@ def decide(command: Command, state: Subscriber) -> list[Fact]:
     """Return the events ``command`` causes; none where it is so already.
 
     Raises:
-        Refused: ``subscriber_unknown``, ``subscriber_name``, ``webhook_missing`` or
-            ``redrive_range``.
+        Refused: ``subscriber_unknown``, ``subscriber_name``, ``type_not_granted``,
+            ``webhook_missing`` or ``redrive_range``.
     """
     if isinstance(command, Add):
         return _add(command, state)
@@ -204,7 +181,9 @@ def decide(command: Command, state: Subscriber) -> list[Fact]:
             return [_redrive(command, state)]
         case Remove():
             return [_fact("removed", by=command.by)]
-        case SetWebhook() | Suspend() | Resume() | Confirm():
+        case SetWebhook():
+            return _set(command, state)
+        case Suspend() | Resume() | Confirm():
             return [] if _is_so(command, state) else [_changed(command)]
         case _:
             assert_never(command)
@@ -246,10 +225,22 @@ def _add(command: Add, state: Subscriber) -> list[Fact]:
     return [_fact("granted", types=types, by=command.by)]
 
 
-def _is_so(command: SetWebhook | Suspend | Resume | Confirm, state: Subscriber) -> bool:
+def _set(command: SetWebhook, state: Subscriber) -> list[Fact]:
+    foreign = sorted(set(command.types or ()) - set(state.types))
+    if foreign:
+        raise refused(
+            "type_not_granted", f"not granted: {', '.join(foreign)[:200]}",
+            f"không được cấp loại: {', '.join(foreign)[:200]}", "types",
+        )  # fmt: skip
+    chosen = state.filters[-1].types if state.filters else None
+    if command.url == state.url and (command.url is None or command.types == chosen):
+        return []
+    chosen_now: dict[str, Json] = {} if command.types is None else {"types": list(command.types)}
+    return [_fact("webhook_set", url=command.url, by=command.by, **chosen_now)]
+
+
+def _is_so(command: Suspend | Resume | Confirm, state: Subscriber) -> bool:
     match command:
-        case SetWebhook():
-            return command.url == state.url
         case Suspend():
             return command.scope in state.suspended
         case Resume():
@@ -260,10 +251,9 @@ def _is_so(command: SetWebhook | Suspend | Resume | Confirm, state: Subscriber) 
             assert_never(command)
 
 
-def _changed(command: SetWebhook | Suspend | Resume | Confirm) -> Fact:
+def _changed(command: Suspend | Resume | Confirm) -> Fact:
     names: dict[type, str] = {
-        SetWebhook: "webhook_set", Suspend: "suspended", Resume: "resumed",
-        Confirm: "webhook_confirmed",
+        Suspend: "suspended", Resume: "resumed", Confirm: "webhook_confirmed",
     }  # fmt: skip
     return _fact(names[type(command)], **asdict(command))
 
@@ -341,20 +331,26 @@ def _rotated_to(state: Subscriber, data: Data, _position: int) -> Subscriber:
 
 def _webhook_set(state: Subscriber, data: Data, position: int) -> Subscriber:
     url = data["url"]
+    chosen = Filter(position, _types(data) if data.get("types") is not None else None)
     first = state.url is None
     return replace(
         state,
         url=None if url is None else str(url),
         url_after=position if first else state.url_after,
+        filters=(chosen,) if first else (*state.filters, chosen),
+        released=position,
     )
 
 
 def _suspended(state: Subscriber, data: Data, _position: int) -> Subscriber:
-    return replace(state, suspended=state.suspended | {str(data["scope"])})
+    position = data["position"]
+    stop = Stop(str(data["reason"]), None if position is None else _whole(position))
+    return replace(state, suspended={**state.suspended, str(data["scope"]): stop})
 
 
-def _resumed(state: Subscriber, data: Data, _position: int) -> Subscriber:
-    return replace(state, suspended=state.suspended - {str(data["scope"])})
+def _resumed(state: Subscriber, data: Data, position: int) -> Subscriber:
+    left = {scope: why for scope, why in state.suspended.items() if scope != data["scope"]}
+    return replace(state, suspended=left, released=position)
 
 
 def _ordered(state: Subscriber, data: Data, position: int) -> Subscriber:
@@ -369,7 +365,7 @@ def _confirmed(state: Subscriber, data: Data, _position: int) -> Subscriber:
 def _removed(state: Subscriber, _data: Data, position: int) -> Subscriber:
     after = max(position, state.grants[-1].after)
     return replace(
-        state, token_digest="", url=None, suspended=frozenset(), redrives=(),
+        state, token_digest="", url=None, suspended={}, redrives=(),
         grants=(*state.grants, Grant(after, ())),
     )  # fmt: skip
 

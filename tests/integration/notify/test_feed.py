@@ -24,7 +24,7 @@ from services.notify.application.certificates import certificate_signer
 from services.notify.application.subscribers import order_subscriber
 from services.notify.config import FeedConfig
 from services.notify.domain.credentials import token_digest
-from services.notify.domain.subscriber import Add, Command, Remove, Resume, Suspend
+from services.notify.domain.subscriber_commands import Add, Command, Remove, Resume, Suspend
 from services.notify.feeding import Feeding, make_feeding
 from services.notify.web.server import make_app
 from tests.support.database import LOG_ID, Database

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from services.common import contracts
 from services.common.errors import Refused
 from services.notify.application.subscribers import granted_types
-from services.notify.domain.subscriber import (
+from services.notify.domain.subscriber import Subscriber, decide, evolve
+from services.notify.domain.subscriber_commands import (
     Add,
     Command,
     OrderRedrive,
@@ -16,10 +17,7 @@ from services.notify.domain.subscriber import (
     Resume,
     Rotate,
     SetWebhook,
-    Subscriber,
     Suspend,
-    decide,
-    evolve,
 )
 
 DIGEST = "5d" * 32
