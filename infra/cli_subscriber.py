@@ -5,12 +5,13 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
 import typer
 
+from infra.cli_webhook import webhook
 from services.common.clock import SystemClock
 from services.common.config import Settings
 from services.common.eventlog.memory import MemoryKeys
@@ -46,8 +47,8 @@ from services.notify.domain.subscriber_commands import (
 )
 
 subscriber = typer.Typer(no_args_is_help=True, help="Systems outside that receive events.")
+subscriber.add_typer(webhook, name="webhook")
 
-OVERLAP_H = 24
 Name = Annotated[str, typer.Argument(help="Its code, for example ioc.")]
 By = Annotated[str, typer.Option(help="Official who does it; stands in the log.")]
 Types = Annotated[
@@ -163,59 +164,47 @@ def show(name: Name) -> None:
 @subscriber.command("rotate")
 def rotate(
     name: Name,
-    credential: Annotated[str, typer.Argument(help="token, broker or webhook.")],
+    credential: Annotated[str, typer.Argument(help="token or broker.")],
     by: By,
 ) -> None:
     """Make a credential anew and print it; the one before ends at once.
 
-    A webhook's former secret signs beside the new one for 24 hours.
+    A webhook's secret: ``motcua subscriber webhook rotate``.
     """
-    if credential not in {TOKEN, BROKER, WEBHOOK}:
-        raise typer.BadParameter("token, broker or webhook", param_hint="credential")
+    if credential not in {TOKEN, BROKER}:
+        raise typer.BadParameter("token or broker", param_hint="credential")
     with _opened() as desk:
         desk.present(name)
         token = credentials.token_of(os.urandom(credentials.TOKEN_BYTES))
-        until = SystemClock().now() + timedelta(hours=OVERLAP_H)
         command = Rotate(
-            credential=credential, by=by,
+            credential=credential, by=by, until=None,
             token_digest=credentials.token_digest(token) if credential == TOKEN else None,
-            until=until.isoformat(timespec="seconds") if credential == WEBHOOK else None,
         )  # fmt: skip
         desk.order(name, command, by)
         state = desk.state(name)
         if credential == TOKEN:
             typer.echo(f"token={token}")
-        elif credential == BROKER:
-            password = desk.login(state)
-            desk.users.disconnect(topology.SUBSCRIBER + name)
-            typer.echo(f"amqp_url={desk.said(name, password)}")
-        else:
-            secret = credentials.webhook_secret(desk.key, name, state.generation(WEBHOOK))
-            typer.echo(f"webhook_secret={credentials.shown_secret(secret)}")
+            return
+        password = desk.login(state)
+        desk.users.disconnect(topology.SUBSCRIBER + name)
+        typer.echo(f"amqp_url={desk.said(name, password)}")
 
 
 @subscriber.command("suspend")
-def suspend(
-    name: Name, by: By, scope: Annotated[str, typer.Option(help="all or webhook.")] = ALL
-) -> None:
+def suspend(name: Name, by: By) -> None:
     """Give it nothing for the time being; what it is owed grows meanwhile."""
-    _check_scope(scope)
     with _opened() as desk:
-        command = Suspend(scope=scope, reason="by_hand", position=None, by=by)
+        command = Suspend(scope=ALL, reason="by_hand", position=None, by=by)
         changed = desk.order(name, command, by)
-        if scope == ALL:
-            desk.users.remove(topology.SUBSCRIBER + name)
+        desk.users.remove(topology.SUBSCRIBER + name)
         typer.echo(f"{name}: {'suspended' if changed else 'as before'}")
 
 
 @subscriber.command("resume")
-def resume(
-    name: Name, by: By, scope: Annotated[str, typer.Option(help="all or webhook.")] = ALL
-) -> None:
+def resume(name: Name, by: By) -> None:
     """Go on where it stopped, with the same credentials."""
-    _check_scope(scope)
     with _opened() as desk:
-        changed = desk.order(name, Resume(scope=scope, by=by), by)
+        changed = desk.order(name, Resume(scope=ALL, by=by), by)
         state = desk.present(name)
         if state.open:
             desk.login(state)
@@ -272,11 +261,6 @@ def certificate_key() -> None:
     seed = settings.key("MOTCUA_CERTIFICATE_KEY")
     settings.finish()
     typer.echo(str(certificate_signer(log_id, seed).verifier))
-
-
-def _check_scope(scope: str) -> None:
-    if scope not in {ALL, WEBHOOK}:
-        raise typer.BadParameter("all or webhook", param_hint="--scope")
 
 
 @contextmanager

@@ -28,7 +28,9 @@ from services.kiosk_sync.domain.machine import EnrolMachine
 
 DEFINITIONS: Final = Path("infra/rabbitmq/definitions.json")
 WEB: Final = ("intake-web", "payment-web", "kiosk-sync-web", "kiosk-sync-downlink", "notify-feed")
-NAMEKO: Final = ("intake", "payment", "notify", "kiosk-sync", "relay", "sealer")
+NAMEKO: Final = (
+    "intake", "payment", "notify", "notify-webhooks", "kiosk-sync", "relay", "sealer",
+)  # fmt: skip
 
 
 def everything(stack: Stack) -> None:

@@ -44,7 +44,7 @@ SMS_SENDER: Final = "MOTCUAVT"
 VHOST: Final = "motcua"
 _PORTS: Final = (
     "intake", "intake-web", "intake-web-http", "payment", "payment-web", "payment-web-http",
-    "notify", "notify-feed", "notify-feed-http",
+    "notify", "notify-feed", "notify-feed-http", "notify-webhooks",
     "kiosk-sync", "kiosk-sync-web", "kiosk-sync-web-http", "kiosk-sync-downlink",
     "kiosk-sync-downlink-http", "relay", "sealer", "witness",
     "witness-http", "bank", "smsc", "smsc-http", "one-stop",
@@ -139,6 +139,7 @@ def _write_secrets(stack: Stack) -> None:
         "payos_key": secrets.token_hex(32),
         "seal_key": secrets.token_hex(32),
         "subscriber_key": secrets.token_hex(32),
+        "webhook_key": secrets.token_hex(32),
         "certificate_key": secrets.token_hex(32),
         "smpp_password": secrets.token_hex(8)[:8],
         "one_stop_session": secrets.token_hex(16),

@@ -126,6 +126,16 @@ def _feed(stack: Stack) -> dict[str, str]:
     }
 
 
+def _webhooks(stack: Stack) -> dict[str, str]:
+    return environment(stack, "notify-webhooks", None) | {
+        "MOTCUA_LOG_ID": str(LOG_ID),
+        "MOTCUA_DATABASE_URL": stack.database_url("motcua_notify"),
+        "MOTCUA_SERVICE_KEY_FILE": str(stack.secret("service_key")),
+        "MOTCUA_WEBHOOK_KEY_FILE": str(stack.secret("webhook_key")),
+        "MOTCUA_WEBHOOK_NETWORKS": "127.0.0.0/8",  # receivers here are sandboxes
+    }
+
+
 def _nothing(_stack: Stack) -> dict[str, str]:
     return {}
 
@@ -155,6 +165,7 @@ def processes(stack: Stack) -> dict[str, tuple[list[str], dict[str, str]]]:
     relay = [python, "-m", "services.common.relay"]
     table["relay"] = (relay, environment(stack, "relay", "motcua_relay"))
     table["notify-feed"] = ([python, "-m", "services.notify", "feed"], _feed(stack))
+    table["notify-webhooks"] = ([python, "-m", "services.notify", "webhooks"], _webhooks(stack))
     sealer = [python, "-m", "services.common.audit.sealer"]
     table["sealer"] = (sealer, environment(stack, "sealer", "motcua_sealer"))
     table["witness"] = ([python, "-m", "services.common.audit.witness"], _witness(stack))

@@ -28,9 +28,6 @@ _PORT_TRIES: Final = 10_000
 _DICE: Final = random.SystemRandom()
 _given: set[int] = set()
 _PATIENT: Final = "DPkg::Lock::Timeout=120"  # another apt may be at work
-GIVEN_SERVERS: Final = (
-    "or give MOTCUA_DATABASE_URL, MOTCUA_AMQP_URL and MOTCUA_AMQP_MANAGEMENT_URL of running servers"
-)
 _STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -145,10 +142,8 @@ def may_install() -> bool:
     )
 
 
-def install(packages: tuple[str, ...], otherwise: str = GIVEN_SERVERS) -> None:
+def install(packages: tuple[str, ...]) -> None:
     """Install Debian packages without letting them start their own daemons.
-
-    ``otherwise`` is told to whoever may not install: the other way out.
 
     Raises:
         MissingError: neither root nor sudo without a password, or apt failed.
@@ -159,7 +154,8 @@ def install(packages: tuple[str, ...], otherwise: str = GIVEN_SERVERS) -> None:
         raise MissingError(
             f"not on this machine: {wanted}\n"
             f"install it (for example: sudo apt-get install -y --no-install-recommends {wanted})\n"
-            f"{otherwise}"
+            "or give MOTCUA_DATABASE_URL, MOTCUA_AMQP_URL and MOTCUA_AMQP_MANAGEMENT_URL of "
+            "running servers"
         )
     print(f"installing {wanted} …", file=sys.stderr)
     ours = not POLICY.exists()

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from functools import cache
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from services.common.telemetry import metrics
 from services.intake.config import read_config as intake_config
 from services.kiosk_sync.config import read_config as kiosk_sync_config
 from services.notify.config import read_config as notify_config
-from services.notify.config import read_feed_config
+from services.notify.config import read_feed_config, read_webhook_config
+from services.notify.domain.address import AddressRule
 from services.payment.config import read_config as payment_config
 from tests.manifests.render import K8S, Object, overlays, render
 
@@ -103,7 +105,7 @@ def test_there_is_a_workload_for_every_process() -> None:
         "relay": ["python", "-m", "services.common.relay"],
         "sealer": ["python", "-m", "services.common.audit.sealer"],
     }
-    kinds = {"notify": ["feed"], "kiosk_sync": ["web", "downlink"]}
+    kinds = {"notify": ["feed", "webhooks"], "kiosk_sync": ["web", "downlink"]}
     for service in ("intake", "payment", "notify", "kiosk_sync"):
         name, module = service.replace("_", "-"), ["python", "-m", f"services.{service}"]
         wanted[name] = module
@@ -119,6 +121,7 @@ READERS = {
     "payment": lambda env, web: payment_config(env, web=web),
     "notify": lambda env, web: notify_config(env),
     "notify-feed": lambda env, web: read_feed_config(env),
+    "notify-webhooks": lambda env, web: read_webhook_config(env),
     "kiosk-sync": lambda env, web: kiosk_sync_config(env, web=web),
     "relay": lambda env, web: relay_config(Settings(env)),
     "sealer": lambda env, web: sealer_config(Settings(env)),
@@ -156,7 +159,7 @@ def test_every_process_finds_its_settings(overlay: str, name: str, tmp_path: Pat
     assert core.metrics_port == 9797
     ports = {port["name"]: port["containerPort"] for port in container_of(one)["ports"]}
     assert ports["metrics"] == core.metrics_port
-    if service not in {"relay", "sealer"}:
+    if service not in {"relay", "sealer", "notify-webhooks"}:
         assert core.http_host == "0.0.0.0"
         assert getattr(config, "http_port", 0) == ports.get("http", ports.get("https", 0))
 
@@ -234,6 +237,33 @@ def test_nobody_talks_but_who_must(overlay: str) -> None:
                 assert rule.get("ports"), f"{name}: a rule for every port"
 
 
+@pytest.mark.parametrize("overlay", NAMES)
+def test_webhooks_leave_for_the_internet_only(overlay: str) -> None:
+    """What the code refuses to connect to, the network refuses, too; nothing else names addresses."""
+    egress = {
+        one["metadata"]["name"]: [to["ipBlock"] for rule in one["spec"].get("egress", [])
+                                  for to in rule["to"] if "ipBlock" in to]
+        for one in of(overlay, "NetworkPolicy")
+    }  # fmt: skip
+    assert {name for name, blocks in egress.items() if blocks} == {"notify-webhooks"}
+    rule = AddressRule()
+    for address in map(ip_address, ("8.8.8.8", "113.160.0.1", "2606:4700::1111", "10.1.1.1",
+                                    "127.0.0.1", "169.254.169.254", "172.20.0.1", "192.168.1.1",
+                                    "100.100.100.200", "168.63.129.16", "::1", "fe80::1",
+                                    "fd00:ec2::254", "2002:a00:1::", "64:ff9b::a00:1")):  # fmt: skip
+        passes = any(
+            address.version == ip_network(block["cidr"]).version
+            and address in ip_network(block["cidr"])
+            and not any(address in ip_network(out) for out in block["except"])
+            for block in egress["notify-webhooks"]
+        )
+        assert passes == rule.allows(address), address
+    (settings,) = [
+        m for m in of(overlay, "ConfigMap") if m["metadata"]["name"] == "motcua-settings"
+    ]
+    assert "MOTCUA_WEBHOOK_NETWORKS" not in settings["data"]
+
+
 def test_topology_and_rights_are_the_codes() -> None:
     """The broker gets the definitions and permissions that the code has."""
     (given,) = [
@@ -243,7 +273,8 @@ def test_topology_and_rights_are_the_codes() -> None:
     rights = {p["spec"]["user"]: p["spec"]["permissions"] for p in of("dev", "Permission")}
     services = ("intake", "payment", "notify", "kiosk_sync", "relay", "sealer")
     assert rights == {f"motcua_{name}": topology.permissions(name) for name in services}
-    assert {one["metadata"]["name"] for one in of("dev", "User")} == set(READERS) - {"notify-feed"}
+    without = {"notify-feed", "notify-webhooks"}
+    assert {one["metadata"]["name"] for one in of("dev", "User")} == set(READERS) - without
 
 
 def test_scaled_workloads_have_no_fixed_number() -> None:

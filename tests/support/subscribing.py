@@ -18,6 +18,7 @@ from tests.support.database import LOG_ID, Database
 from tests.support.offices import SERVICE_KEY
 
 SUBSCRIBER_KEY = bytes(range(1, 33))
+WEBHOOK_KEY = bytes(range(5, 37))
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Desk:
             "MOTCUA_AMQP_URL": self.notify_url,
             "MOTCUA_AMQP_MANAGEMENT_URL": self.broker.management_url,
             "MOTCUA_SUBSCRIBER_KEY": SUBSCRIBER_KEY.hex(),
+            "MOTCUA_WEBHOOK_KEY": WEBHOOK_KEY.hex(),
         }
 
     @property

@@ -24,9 +24,9 @@ from tests.support.database import LOG_ID, Database
 from tests.support.events import fresh, request
 from tests.support.offices import SERVICE_KEY
 from tests.support.processes import Process
+from tests.support.subscribing import WEBHOOK_KEY
 from tests.support.waiting import wait_until
 
-WEBHOOK_KEY = bytes(range(5, 37))
 READY, RETURNED = "dossier.ready", "dossier.returned"
 
 

@@ -18,7 +18,7 @@ from services.common.telemetry.logs import get_logger
 from services.notify.application.ports import LeadLostError, Ledger
 from services.notify.application.subscribers import Subscribers
 from services.notify.application.webhooks import Place, Turns
-from services.notify.domain.subscriber import WEBHOOK, Subscriber
+from services.notify.domain.subscriber import Subscriber
 from services.notify.domain.webhook import begin, is_due, way
 
 SENDERS: Final = 16
@@ -28,7 +28,6 @@ MEASURE_S: Final = 2.0
 PRUNE_S: Final = 60.0
 PAUSED_S: Final = 5.0
 DRAIN_S: Final = 30.0
-_BY_HAND: Final = "by_hand"
 _LOG = get_logger(__name__)
 
 
@@ -155,9 +154,8 @@ class Rounds:
             since_us = recorded_us.get(through + 1, now_us)
             metrics.webhook_lag_events.labels(name).set(max(0, head - through))
             metrics.webhook_lag_seconds.labels(name).set(max(0, now_us - since_us) / 1_000_000)
-            stop = known[name].suspended.get(WEBHOOK) if name in known else None
-            by_itself = stop is not None and stop.reason != _BY_HAND
-            metrics.webhook_suspended.labels(name).set(int(by_itself))
+            waits = name in known and known[name].stopped_itself
+            metrics.webhook_suspended.labels(name).set(int(waits))
 
     def _show_only(self, names: set[str]) -> None:
         for name in self._shown - names:

@@ -27,6 +27,7 @@ from services.notify.domain.subscriber_commands import (
 NAME: Final = re.compile(r"[a-z][a-z0-9]{0,19}(?:-[a-z0-9]{1,10}){0,3}")
 ALL, WEBHOOK = "all", "webhook"
 TOKEN, BROKER = "token", "broker"
+BY_HAND: Final = "by_hand"
 REDRIVEN_MAX: Final = 100_000
 
 Data = Mapping[str, Json]
@@ -122,6 +123,12 @@ class Subscriber:
     def sends(self) -> bool:
         """Whether its events are sent to its webhook."""
         return self.open and self.url is not None and WEBHOOK not in self.suspended
+
+    @property
+    def stopped_itself(self) -> bool:
+        """Whether its webhook stopped without anybody's wish and waits for a person."""
+        stop = self.suspended.get(WEBHOOK)
+        return self.url is not None and stop is not None and stop.reason != BY_HAND
 
     def generation(self, credential: str) -> int:
         """Return which secret of ``credential`` is in force, from 1."""

@@ -24,8 +24,9 @@ from services.notify.domain.webhook import Progress
 from tests.support.database import LOG_ID, Database
 from tests.support.offices import CONTACT, HandClock, Office
 from tests.support.sealed_log import seal
+from tests.support.subscribing import WEBHOOK_KEY
 from tests.support.waiting import wait_until
-from tests.support.webhooks import READY, RETURNED, WEBHOOK_KEY, Inbox, Post, post_office
+from tests.support.webhooks import READY, RETURNED, Inbox, Post, post_office
 
 NewInbox = Callable[[], Inbox]
 
