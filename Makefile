@@ -23,9 +23,9 @@ up: servers setup ## start everything and print the addresses
 down: setup ## stop everything that `make up` started
 	$(BIN)/python -m infra.local down
 
-.PHONY: servers
-servers:
-	@PYTHON3="$(PYTHON3)" bash infra/setup.sh servers
+.PHONY: servers browser
+servers browser:
+	@PYTHON3="$(PYTHON3)" bash infra/setup.sh $@
 
 .venv/ready: requirements.lock pyproject.toml infra/setup.sh
 	@PYTHON3="$(PYTHON3)" bash infra/setup.sh
@@ -48,7 +48,7 @@ types: setup ## mypy, strict
 imports: setup ## who may import whom
 	$(BIN)/lint-imports
 
-test: servers check ## everything CI runs
+test: servers browser check ## everything CI runs
 	$(RUN) $(BIN)/pytest -m "not long"
 
 test-unit: setup ## tests that need no server

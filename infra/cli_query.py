@@ -72,7 +72,7 @@ def state_at(dossier: Dossier, *, at: At = "", form: AsForm = Form.TABLE) -> Non
     """Tell what a dossier was at a moment: state, money, messages, where its papers were."""
     with _log() as (log, _):
         state = _state(log, _id(log, dossier), at)
-    _rows(("what", "value"), sorted(state.items()), form)
+    say_rows(("what", "value"), sorted(state.items()), form)
 
 
 def diff(
@@ -86,7 +86,7 @@ def diff(
     with _log() as (log, _):
         identifier = _id(log, dossier)
         before, after = (_state(log, identifier, at, may_be_empty=True) for at in (since, to))
-    _rows(("what", "before", "after"), differences(before, after), form)
+    say_rows(("what", "before", "after"), differences(before, after), form)
 
 
 def tail(
@@ -140,10 +140,11 @@ def _say(events: Iterable[dict[str, Json]], form: Form) -> None:
     rows = (
         tuple(_text(event[name], short=form is Form.TABLE) for name in _COLUMNS) for event in events
     )
-    _rows(_COLUMNS, rows, form)
+    say_rows(_COLUMNS, rows, form)
 
 
-def _rows(names: Sequence[str], rows: Iterable[Sequence[object]], form: Form) -> None:
+def say_rows(names: Sequence[str], rows: Iterable[Sequence[object]], form: Form) -> None:
+    """Print rows in the form that was asked for."""
     if form is Form.JSON:
         for row in rows:
             typer.echo(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False))

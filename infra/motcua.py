@@ -15,6 +15,7 @@ import typer
 from infra import cli_backup, cli_query, cli_upkeep, cli_verify
 from infra.cli_contracts import contracts
 from infra.cli_generate import generate_command
+from infra.cli_replay import replay_command
 from infra.cli_subject import subject
 from infra.cli_subscriber import subscriber
 from services.common.clock import SystemClock
@@ -47,6 +48,7 @@ app.command("rebuild")(cli_upkeep.rebuild)
 app.add_typer(cli_backup.backup, name="backup")
 app.command("restore-drill")(cli_backup.restore_drill)
 app.command("generate")(generate_command)
+app.command("replay")(replay_command)
 messages = typer.Typer(no_args_is_help=True, help="Messages: what became of them.")
 app.add_typer(messages, name="messages")
 

@@ -11,10 +11,10 @@ if [ "$version" != "3.11" ]; then
     exit 2
 fi
 
-# `setup.sh servers`: say what is missing before minutes of set-up.
-if [ "${1:-}" = servers ]; then
-    exec "$python" -m infra.local.servers
-fi
+# `setup.sh servers`, `setup.sh browser`: say what is missing before minutes of set-up.
+case "${1:-}" in
+    servers | browser) exec "$python" -m "infra.local.$1" ;;
+esac
 
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     if [ "$(id -u)" = 0 ]; then apt=(apt-get); else apt=(sudo -n apt-get); fi

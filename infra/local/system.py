@@ -28,6 +28,9 @@ _PORT_TRIES: Final = 10_000
 _DICE: Final = random.SystemRandom()
 _given: set[int] = set()
 _PATIENT: Final = "DPkg::Lock::Timeout=120"  # another apt may be at work
+GIVEN_SERVERS: Final = (
+    "or give MOTCUA_DATABASE_URL, MOTCUA_AMQP_URL and MOTCUA_AMQP_MANAGEMENT_URL of running servers"
+)
 _STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -142,8 +145,10 @@ def may_install() -> bool:
     )
 
 
-def install(packages: tuple[str, ...]) -> None:
+def install(packages: tuple[str, ...], otherwise: str = GIVEN_SERVERS) -> None:
     """Install Debian packages without letting them start their own daemons.
+
+    ``otherwise`` is told to whoever may not install: the other way out.
 
     Raises:
         MissingError: neither root nor sudo without a password, or apt failed.
@@ -154,8 +159,7 @@ def install(packages: tuple[str, ...]) -> None:
         raise MissingError(
             f"not on this machine: {wanted}\n"
             f"install it (for example: sudo apt-get install -y --no-install-recommends {wanted})\n"
-            "or give MOTCUA_DATABASE_URL, MOTCUA_AMQP_URL and MOTCUA_AMQP_MANAGEMENT_URL of "
-            "running servers"
+            f"{otherwise}"
         )
     print(f"installing {wanted} …", file=sys.stderr)
     ours = not POLICY.exists()

@@ -45,8 +45,8 @@ class Audited:
     head: int
 
 
-def fill(database: Database) -> Audited:
-    """Make a log: two dossiers, 60 readings of personal data, seals, a witness, two patrols."""
+def fill(database: Database, readings: int = 60) -> Audited:
+    """Make a log: two dossiers, readings of personal data, seals, a witness, two patrols."""
     with ExitStack() as opened:
 
         def log_as(role: str) -> object:
@@ -61,7 +61,7 @@ def fill(database: Database) -> Audited:
         _live(office, whole)
         seal(database)
         auditor = Recorder(log_as("motcua_audit"), keys_as("motcua_audit"), clock, SERVICE_KEY)  # type: ignore[arg-type]
-        for number in range(60):
+        for number in range(readings):
             clock.at += timedelta(minutes=1)
             who = "cb007" if number % 3 else "cb008"
             read(auditor, whole if number % 2 else erased, purpose="contact", reader=who)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import uuid
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 
 import psycopg
@@ -56,13 +57,15 @@ def seal(database: Database) -> None:
             pass
 
 
-def motcua(database: Database, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line as audit."""
-    environ = {
+def motcua(
+    database: Database, *words: str, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line as audit, or as ``environ`` says."""
+    settings = {
         "MOTCUA_DATABASE_URL": database.url_for("motcua_audit"), "MOTCUA_LOG_ID": str(LOG_ID),
         "MOTCUA_SEAL_KEY": bytes(range(32)).hex(),
     }  # fmt: skip
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "infra.motcua", *words],
-        check=False, capture_output=True, text=True, timeout=60, env={**os.environ, **environ},
+        check=False, capture_output=True, text=True, timeout=60, env={**os.environ, **settings, **(environ or {})},
     )  # fmt: skip

@@ -9,13 +9,13 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from multiprocessing import connection as pipes
 from multiprocessing import get_context
 from typing import Any, Final, Literal, Protocol, cast, runtime_checkable
 
 from services.common.errors import Unavailable
-from services.common.eventlog.bulk import BulkReader, Segment, Selection
+from services.common.eventlog.bulk import Segment, Selection
 from services.common.eventlog.record import RecordedEvent
 from services.common.messaging.projector import Projection
 from services.common.messaging.rows import Fold
@@ -45,22 +45,41 @@ class BulkProjection(Projection, Protocol):
         ...
 
 
+class Source(Protocol):
+    """Where the events come from; goes to a child, so it can be pickled."""
+
+    def read(self, selection: Selection) -> Iterator[RecordedEvent]:
+        """Yield what ``selection`` names, in position order."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a child has to do."""
+    """What a child has to do.
+
+    Attributes:
+        projection: whose rows are made.
+        source: where its events come from.
+        through: up to and with this position.
+        segment: only this part of the log; None for all of it.
+        until_us: up to and with what was recorded then, microseconds; None for no such end.
+    """
 
     projection: BulkProjection
-    url: str
-    log_id: int
+    source: Source
     through: int
     segment: Segment | None
+    until_us: int | None = None
 
     def read(self) -> Iterator[RecordedEvent]:
         """Yield the part's events."""
         selection = Selection(
             through=self.through, types=self.projection.types or None, segment=self.segment
         )
-        return BulkReader(self.url, self.log_id).read(selection)
+        events, until_us = self.source.read(selection), self.until_us
+        if until_us is None:
+            return events
+        return takewhile(lambda event: event.recorded_at_us <= until_us, events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +92,21 @@ class Chunk:
 
 
 def parts_of(
-    projection: BulkProjection, url: str, log_id: int, through: int, *, each: int
-) -> list[Part]:
-    """Return how the log up to ``through`` is divided, about ``each`` events a part."""
+    projection: BulkProjection, source: Source, through: int, *, each: int,
+    until_us: int | None = None, least: int = 1,
+) -> list[Part]:  # fmt: skip
+    """Return how the log up to ``through`` is divided: about ``each`` events a part.
+
+    At least ``least`` parts where the projection can be divided at all.
+    """
     by = projection.segment_by
     if by is None:
-        return [Part(projection, url, log_id, through, None)]
-    count = min(SEGMENTS_MAX, max(1, math.ceil(through / each)))
+        return [Part(projection, source, through, None, until_us)]
+    count = min(SEGMENTS_MAX, max(least, math.ceil(through / each)))
+    if count == 1:
+        return [Part(projection, source, through, None, until_us)]
     return [
-        Part(projection, url, log_id, through, Segment(by, number, count))
+        Part(projection, source, through, Segment(by, number, count), until_us)
         for number in range(count)
     ]
 
@@ -136,19 +161,25 @@ def _heard(pipe: "pipes.Connection[Any, Any]") -> object:
     return said
 
 
+def folded(part: Part) -> Iterator[int | Chunk]:
+    """Fold one part here; yields positions reached, then rows."""
+    fold, told = part.projection.in_memory(), 0
+    for event in part.read():
+        fold.fold(event)
+        if event.position - told >= _TOLD_EVERY:
+            told = event.position
+            yield told
+    yield part.through
+    for table, columns, rows in fold.rows():
+        while chunk := list(islice(rows, _CHUNK)):
+            yield Chunk(table, columns, chunk)
+
+
 def _fold(part: Part, pipe: "pipes.Connection[Any, Any]") -> None:
     """Fold one part and send its rows, then None; runs in a child."""
     try:
-        fold, told = part.projection.in_memory(), 0
-        for event in part.read():
-            fold.fold(event)
-            if event.position - told >= _TOLD_EVERY:
-                told = event.position
-                pipe.send(told)
-        pipe.send(part.through)
-        for table, columns, rows in fold.rows():
-            while chunk := list(islice(rows, _CHUNK)):
-                pipe.send(Chunk(table, columns, chunk))
+        for said in folded(part):
+            pipe.send(said)
         pipe.send(None)
     except BrokenPipeError:
         return  # nobody waits for it any more

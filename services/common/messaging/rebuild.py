@@ -65,7 +65,7 @@ class Rebuild:
     ) -> None:  # fmt: skip
         """Bind; ``run`` connects. About ``each`` events are folded at once in a child."""
         self._projection = projection
-        self._url, self._log_id = database_url, log_id
+        self._url = database_url
         self._reader = BulkReader(database_url, log_id)
         self._schema = projection.name.partition(".")[0]
         self._next = f"{self._schema}{NEXT}"
@@ -124,7 +124,7 @@ class Rebuild:
         if not isinstance(projection, BulkProjection):
             return 0, 0
         through, rows = self._reader.head(), 0
-        parts = parts_of(projection, self._url, self._log_id, through, each=self._each)
+        parts = parts_of(projection, self._reader, through, each=self._each)
         for chunk in build(parts, self._workers, self._progress):
             copy_in(connection, sql.Identifier(self._next, chunk.table), chunk.columns, chunk.rows)
             rows += len(chunk.rows)

@@ -93,6 +93,16 @@ def test_nobody_personal_is_on_any_page(client: FlaskClient, audited: Audited) -
             assert "onclick" not in page.text
 
 
+def test_an_event_shows_a_stub_for_what_is_personal(client: FlaskClient, audited: Audited) -> None:
+    """One that can still be opened elsewhere, and one that nobody can open any more."""
+    for dossier, stub in ((audited.whole, "[…]"), (audited.erased, "[đã xóa]")):
+        with closing(audited.database.log(ROLE)) as log:
+            deposited = log.read_subject(dossier)[0].position
+        text = text_of(ask(client, f"/audit/events/{deposited}"))
+        assert f"contact\n{stub}" in text
+        assert "commitment" not in text
+
+
 def test_the_login_of_the_pages_cannot_read_what_is_personal(audited: Audited) -> None:
     """Neither ciphertexts nor read models nor functions, and it writes nothing."""
     with psycopg.connect(audited.database.url_for(ROLE), autocommit=True) as connection:

@@ -16,9 +16,10 @@ import pytest
 from infra.cli_upkeep import projections
 from services.common.clock import SystemClock
 from services.common.errors import Refused, Unavailable
+from services.common.eventlog.bulk import BulkReader
 from services.common.eventlog.migrate import NEXT
 from services.common.messaging import rebuild as rebuilding
-from services.common.messaging.building import BulkProjection
+from services.common.messaging.building import BulkProjection, Part
 from services.common.messaging.projector import Projection, Projector
 from services.common.messaging.rebuild import Rebuild
 from services.notify.projections.notification import NotificationProjection
@@ -220,19 +221,16 @@ def test_a_dead_child_is_the_end(told: Database, monkeypatch: pytest.MonkeyPatch
     rebuild = Rebuild(ALL[NAME], url_of(told, ALL[NAME]), LOG_ID)
     monkeypatch.setattr(
         rebuilding, "parts_of",
-        lambda projection, _url, log_id, through, each: [
-            rebuilding_part(projection, log_id, through)
-        ],
+        lambda projection, _source, through, each: [rebuilding_part(projection, through)],
     )  # fmt: skip
     with pytest.raises(Unavailable, match="Unavailable"):
         rebuild.run()
     assert oid(told) == before
 
 
-def rebuilding_part(projection: BulkProjection, log_id: int, through: int) -> object:
-    from services.common.messaging.building import Part
-
-    return Part(projection, "postgresql://nobody@127.0.0.1:1/none", log_id, through, None)
+def rebuilding_part(projection: BulkProjection, through: int) -> Part:
+    """Return a part whose log cannot be reached."""
+    return Part(projection, BulkReader("postgresql://nobody@127.0.0.1:1/none", 1), through, None)
 
 
 def test_one_at_a_time(told: Database) -> None:

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One replay: read, fold, digest; and the comparison with the read model that serves.
+
+A comparison holds one snapshot of the live tables and their checkpoint and replays up to that
+checkpoint, so a projector that goes on meanwhile makes no difference.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from infra.replaying.digests import Difference, Lines
+from infra.replaying.sources import WholeLog
+from services.auditing.application.moments import Moment
+from services.common.errors import Refused, Unavailable
+from services.common.messaging.building import (
+    EVENTS_PER_SEGMENT,
+    BulkProjection,
+    Chunk,
+    Part,
+    Progress,
+    build,
+    folded,
+    parts_of,
+)
+from services.common.messaging.projector import Projection
+
+_SESSION: Final = (
+    "-c default_transaction_read_only=on -c statement_timeout=0 -c application_name=replay"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """What a replay made.
+
+    Attributes:
+        projection: its name.
+        position: up to which it was asked to go.
+        rows: of all its tables.
+        digest: of all rows; equal to that of live tables with these rows.
+        seconds: reading, folding and digesting.
+        compared: whether it was compared with the live tables.
+        difference: the first row that differs from them.
+    """
+
+    projection: str
+    position: int
+    rows: int
+    digest: str
+    seconds: float
+    compared: bool = False
+    difference: Difference | None = None
+
+
+def replay(
+    projection: Projection, source: WholeLog, *, to: Moment, jobs: int, progress: Progress,
+    each: int = EVENTS_PER_SEGMENT,
+) -> Replayed:  # fmt: skip
+    """Replay ``projection`` from ``source`` up to ``to`` in ``jobs`` processes.
+
+    Raises:
+        Refused: ``no_fold_in_memory``.
+        Unavailable: the log is down or a process died.
+        Malformed: the source is broken.
+    """
+    with _replayed(projection, source, to, (jobs, each), progress) as (done, _):
+        return done
+
+
+def compare(
+    projection: Projection, source: WholeLog, live_url: str, *, jobs: int, progress: Progress,
+    each: int = EVENTS_PER_SEGMENT,
+) -> Replayed:  # fmt: skip
+    """Replay up to the live checkpoint and compare row by row.
+
+    Raises:
+        Refused: ``wrong_login``, ``not_built``, ``other_version``; or as ``replay``.
+    """
+    try:
+        with psycopg.connect(live_url, connect_timeout=5, options=_SESSION) as live:
+            live.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            to = Moment(position=_checkpoint(live, projection))
+            with _replayed(projection, source, to, (jobs, each), progress) as (done, lines):
+                return Replayed(
+                    projection=done.projection, position=done.position, rows=done.rows,
+                    digest=done.digest, seconds=done.seconds, compared=True,
+                    difference=lines.difference(live, projection),
+                )  # fmt: skip
+    except psycopg.errors.InsufficientPrivilege as error:
+        schema = projection.name.partition(".")[0]
+        raise Refused(
+            "wrong_login", f"this login does not read {schema}", f"không được đọc {schema}"
+        ) from error
+    except psycopg.Error as error:
+        raise Unavailable("postgresql", str(error)) from error
+
+
+@contextmanager
+def _replayed(
+    projection: Projection, source: WholeLog, to: Moment, shared: tuple[int, int],
+    progress: Progress,
+) -> Iterator[tuple[Replayed, Lines]]:  # fmt: skip
+    if not isinstance(projection, BulkProjection):
+        raise Refused(
+            "no_fold_in_memory", f"{projection.name} folds in tables only",
+            f"{projection.name} chỉ dựng được trong bảng", field="projection",
+        )  # fmt: skip
+    jobs, each = shared
+    began_s = time.monotonic()
+    head = source.head()
+    through = head if to.position is None else min(head, to.position)
+    with tempfile.TemporaryDirectory(prefix="motcua-replay-") as folder:
+        lines = Lines(projection, Path(folder))
+        parts = parts_of(projection, source, through, each=each, until_us=to.until_us, least=jobs)
+        chunks = build(parts, jobs, progress) if jobs > 1 else _here(parts, progress)
+        for chunk in chunks:
+            lines.add(chunk.table, chunk.columns, chunk.rows)
+        digest = lines.digest()
+        yield Replayed(
+            projection=projection.name, position=through, rows=lines.rows, digest=digest,
+            seconds=time.monotonic() - began_s,
+        ), lines  # fmt: skip
+
+
+def _here(parts: Sequence[Part], progress: Progress) -> Iterator[Chunk]:
+    """Fold part by part in this process."""
+    total = sum(part.through for part in parts)
+    for number, part in enumerate(parts):
+        for said in folded(part):
+            if isinstance(said, Chunk):
+                yield said
+            else:
+                progress(number * part.through + said, total)
+
+
+def _checkpoint(live: psycopg.Connection[Any], projection: Projection) -> int:
+    name = projection.name
+    table = sql.Identifier(name.partition(".")[0], "projection")
+    try:
+        row = live.execute(
+            sql.SQL("SELECT version, pos FROM {} WHERE name = %s").format(table), (name,)
+        ).fetchone()
+    except psycopg.errors.UndefinedTable:
+        row = None
+    if row is None:
+        raise Refused("not_built", f"{name} has not been built", f"{name} chưa được dựng")
+    if row[0] != projection.version:
+        raise Refused(
+            "other_version", f"{name} is of version {row[0]}, this release's of"
+            f" {projection.version}", f"{name} thuộc phiên bản {row[0]}",
+        )  # fmt: skip
+    return int(row[1])
