@@ -2,9 +2,11 @@
 """Bundles made without a database: sealed as the sealer does, written as an export is."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
+from infra.generating.crowd import said, world_of
 from services.common import ids
 from services.common.audit.bundling import Exported, Source, content_of, write_bundle
 from services.common.canonical import canonical_json
@@ -41,9 +43,17 @@ class Recording:
             occurred_at_us=event.occurred_at_us, recorded_at_us=recorded_at_us,
             raw_data=event.data, raw_meta=event.meta, content_hash=b"", leaf_hash=b"",
         )  # fmt: skip
-        digest = content_hash(content_of(bare))
-        leaf = leaf_hash(digest, recorded_at_us)
-        return RecordedEvent(**{**vars(bare), "content_hash": digest, "leaf_hash": leaf})
+        return rehashed(bare)
+
+    def jump(self, version: int) -> None:
+        """Let every stream go on behind ``version``, as if it were there."""
+        self._versions = dict.fromkeys(self._versions, version)
+
+
+def rehashed(event: RecordedEvent) -> RecordedEvent:
+    """Return ``event`` with the hashes of what it is."""
+    digest = content_hash(content_of(event))
+    return replace(event, content_hash=digest, leaf_hash=leaf_hash(digest, event.recorded_at_us))
 
 
 def plain(count: int, *, per_stream: int = 6) -> Iterator[RecordedEvent]:
@@ -60,6 +70,15 @@ def plain(count: int, *, per_stream: int = 6) -> Iterator[RecordedEvent]:
             occurred_at_us=BEGAN_US + number * 997,
         )  # fmt: skip
         yield recording.record(f"dossier-{subject}", event, BEGAN_US + number // 10 * 10_000)
+
+
+def lived(seed: int, count: int) -> Iterator[RecordedEvent]:
+    """Yield ``count`` events, or a few more, of months at several machines."""
+    recording = Recording()
+    for moment_us, request in said(world_of(seed, count), count):
+        for append in request.appends:
+            for event in append.events:
+                yield recording.record(append.stream, event, moment_us)
 
 
 def sealed(

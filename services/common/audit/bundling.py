@@ -24,9 +24,9 @@ from services.common.integrity import bundle, tiles
 
 Progress = Callable[[int, int], None]
 ToParquet = Callable[[Path, Iterable[RecordedEvent]], object]
-SEGMENT: Final = 100_000
+SEGMENT: Final = 50_000
 PROGRAM: Final = "verify.pyz"
-_MODULES: Final = ("bundle", "checker", "merkle", "notes", "tiles")
+_MODULES: Final = ("bundle", "checker", "grown", "merkle", "notes", "sweep", "tiles")
 _LEVEL: Final = 6
 
 

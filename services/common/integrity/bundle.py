@@ -25,17 +25,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from services.common.integrity import tiles
 from services.common.integrity.checker import Leaf, LogChecker, Report
-from services.common.integrity.merkle import HASH_BYTES
+from services.common.integrity.grown import Grown
 from services.common.integrity.notes import NoteError, VerifierKey, open_checkpoint
+from services.common.integrity.sweep import LINE_MAX, jobs_here, sweep_all
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 CHECKPOINT: Final = "checkpoint"
 CHECKPOINTS: Final = "checkpoints.gz"
-LINE_MAX: Final = 200_000
-PROGRESS_EACH: Final = 20_000
 _NAME: Final = re.compile(r"[A-Za-z0-9._/-]+\Z")
 _START, _POSITION, _RECORDED = b'{"content":', b',"position":', b',"recorded_at":'
 _SHOWN: Final = 50
@@ -82,6 +80,7 @@ def verify_bundle(
     keys: Sequence[VerifierKey],
     *,
     known: Sequence[str] = (),
+    jobs: int = 0,
     progress: Progress = lambda _done, _total: None,
 ) -> Report:
     """Verify a bundle: its files, every event, its tiles and checkpoints.
@@ -90,6 +89,7 @@ def verify_bundle(
         folder: of the bundle.
         keys: trusted verifier keys.
         known: checkpoints seen before, from wherever they were kept.
+        jobs: how many processes; 0 for one each processor.
         progress: told now and then.
 
     Raises:
@@ -103,24 +103,36 @@ def verify_bundle(
     checker = LogChecker(int(manifest["log_id"]), keys, _once(notes))
     for where, what in findings:
         checker.report.add(where, what)
-    total = int(manifest["size"])
-    level = _Tiles(folder, total, checker.report)
-    for count, (name, line) in enumerate(_lines(folder, manifest, checker.report), start=1):
+    total, log_id = int(manifest["size"]), int(manifest["log_id"])
+    grown = Grown(folder, total, manifest["files"], checker.report)
+    names = sorted(one for one in manifest["files"] if one.startswith("events/"))
+    sweeps = sweep_all(folder, names, log_id, total, jobs=jobs or jobs_here())
+    for name, swept in zip(names, sweeps, strict=True):
+        if swept is not None and checker.joins(swept):
+            checker.absorb(swept, grown.extend(swept.leaves))
+        else:
+            _one_by_one(folder, name, checker, grown)
+        progress(min(checker.report.events, total - 1), total)
+    report = checker.end()
+    grown.end()
+    if report.events != total:
+        report.add("events", f"{report.events} of {total} are there")
+    progress(total, total)
+    return report
+
+
+def _one_by_one(folder: Path, name: str, checker: LogChecker, grown: Grown) -> None:
+    """Check a file in which something is out of the ordinary, and say what."""
+    for count, line in enumerate(lines_of(folder, name, checker.report), start=1):
         try:
             content, position, recorded = parse_line(line)
         except ValueError:
             checker.report.add(name, f"line {count} is not an event's")
             continue
-        checker.event(Leaf(position, recorded, content, leaf_hash=level.leaf(position - 1)))
-        level.grow(checker.last_leaf)
-        if count % PROGRESS_EACH == 0:
-            progress(count, total)
-    report = checker.end()
-    level.end()
-    if report.events != total:
-        report.add("events", f"{report.events} of {total} are there")
-    progress(total, total)
-    return report
+        stored = grown.leaf(position - 1)
+        checker.event(Leaf(position, recorded, content, leaf_hash=stored))
+        grown.check_entry(position - 1, checker.last_entry)
+        grown.grow(checker.last_leaf)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -206,70 +218,6 @@ def lines_of(folder: Path, name: str, report: Report) -> Iterator[bytes]:
         report.add(name, f"cannot be read to its end: {error}")
 
 
-def _lines(folder: Path, manifest: dict[str, Any], report: Report) -> Iterator[tuple[str, bytes]]:
-    for name in sorted(one for one in manifest["files"] if one.startswith("events/")):
-        for line in lines_of(folder, name, report):
-            yield name, line
-
-
-class _Tiles:
-    """Reads level 0, where an event's leaf is found; grows all levels anew and compares."""
-
-    def __init__(self, folder: Path, size: int, report: Report) -> None:
-        self._folder, self._report = folder, report
-        self._left = {(level, index): width for level, index, width in tiles.tiles_of(size)}
-        self._rows: list[list[bytes]] = [[]]
-        self._counts = [0]
-        self._loaded = -1, b""
-
-    def leaf(self, index: int) -> bytes | None:
-        """Return the leaf hash that the tile has; None where there is no such tile."""
-        tile, place = divmod(index, tiles.WIDTH)
-        if tile != self._loaded[0]:
-            self._loaded = tile, self._load(0, tile)
-        found = self._loaded[1][place * HASH_BYTES : (place + 1) * HASH_BYTES]
-        return found or None
-
-    def grow(self, leaf: bytes) -> None:
-        """Take the next leaf, computed anew."""
-        level, carry = 0, leaf
-        while True:
-            row = self._rows[level]
-            row.append(carry)
-            if len(row) < tiles.WIDTH:
-                return
-            carry = self._compare(level, row)
-            self._rows[level] = []
-            level += 1
-            if level == len(self._rows):
-                self._rows.append([])
-                self._counts.append(0)
-
-    def end(self) -> None:
-        """Compare the partial tiles; what is left over covers nothing."""
-        for level, row in enumerate(self._rows):
-            if row:
-                self._compare(level, row)
-        for level, index in self._left:
-            self._report.add(tiles.tile_path(level, index), "covers events that are not there")
-
-    def _compare(self, level: int, row: list[bytes]) -> bytes:
-        index = self._counts[level]
-        self._counts[level] += 1
-        width = self._left.pop((level, index), None)
-        computed = b"".join(row)
-        if width is not None and self._load(level, index, width) != computed:
-            self._report.add(tiles.tile_path(level, index, width), "is not that of the events")
-        return tiles.fold(computed) if len(row) == tiles.WIDTH else b""
-
-    def _load(self, level: int, index: int, width: int | None = None) -> bytes:
-        wide = width or self._left.get((level, index), tiles.WIDTH)
-        try:
-            return (self._folder / tiles.tile_path(level, index, wide)).read_bytes()
-        except OSError:
-            return b""
-
-
 def print_report(report: Report, *, as_json: bool) -> int:
     """Print what was found; returns the exit code: 0 as written, 1 changed."""
     out = sys.stdout.write
@@ -330,12 +278,18 @@ def main(words: Sequence[str] | None = None) -> int:
                         help="trusted key, name+id+base64, or a file with it")  # fmt: skip
     parser.add_argument("--known", type=Path, action="append", default=[],
                         help="checkpoint kept elsewhere that the log has to contain")  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=0,
+                        help="how many processes; one each processor if not given")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="say it as JSON")
     asked = parser.parse_args(words)
     try:
         notes = [path.read_text(encoding="utf-8") for path in asked.known]
         report = verify_bundle(
-            asked.folder, read_keys(asked.key), known=notes, progress=on_terminal()
+            asked.folder,
+            read_keys(asked.key),
+            known=notes,
+            jobs=asked.jobs,
+            progress=on_terminal(),
         )
     except (BundleError, NoteError, OSError, UnicodeError) as error:
         sys.stderr.write(f"{error}\n")

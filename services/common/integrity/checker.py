@@ -6,17 +6,19 @@ density of positions and versions, order of time, and at each checkpoint its sig
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.common.integrity.merkle import Frontier
+from services.common.integrity import tiles
+from services.common.integrity.merkle import HASH_BYTES, Frontier
 from services.common.integrity.notes import (
     Checkpoint,
     NoteError,
     VerifierKey,
     open_checkpoint,
 )
+from services.common.integrity.sweep import Swept
 
 FINDINGS_MAX: Final = 1_000
 _STREAM, _SUBJECT, _VERSION = b',"stream":"', b',"subject":', b',"version":'
@@ -93,7 +95,7 @@ class LogChecker:
         self._frontier = Frontier()
         self.versions: dict[bytes, int] = {}
         self._position = self._last_us = 0
-        self.last_leaf = b""
+        self.last_leaf = self.last_entry = b""
         self._clean_through = 0
         self._astray = False
         self._checkpoints = iter(checkpoints)
@@ -109,9 +111,8 @@ class LogChecker:
             # The tree goes on as if nothing were missing; its root then tells that it is not so.
         self._position = leaf.position
         digest = hashlib.sha256(leaf.content).digest()
-        computed = hashlib.sha256(
-            b"\x00" + digest + leaf.recorded_at_us.to_bytes(8, signed=True)
-        ).digest()
+        self.last_entry = tiles.entry(digest, leaf.recorded_at_us)
+        computed = hashlib.sha256(b"\x00" + self.last_entry).digest()
         where = f"position {leaf.position}"
         if leaf.content_hash is not None and leaf.content_hash != digest:
             report.add(where, "the content is not what was hashed")
@@ -124,8 +125,54 @@ class LogChecker:
         self.last_leaf = computed
         self._frontier.append(computed)
         report.events += 1
-        while self._due is not None and self._due.size <= self._frontier.size:
-            self._check_root(self._due)
+        self._check_due(self._frontier)
+
+    def joins(self, swept: Swept) -> bool:
+        """Say whether what was swept goes on where this stands: place, time and versions."""
+        return (
+            swept.first == self._position + 1
+            and swept.first_us >= self._last_us
+            and all(self.versions.get(one, 0) == at - 1 for one, at in swept.begun.items())
+            and swept.begun.keys() >= swept.versions.keys() & self.versions.keys()
+        )
+
+    def absorb(self, swept: Swept, roots: Mapping[int, bytes]) -> None:
+        """Take all that was swept and joins, with every checkpoint in it.
+
+        ``roots`` are those of the tiles of 256 leaves that these events filled, by index.
+        """
+        self._position += swept.events
+        self._last_us = swept.last_us
+        self.versions.update(swept.versions)
+        self.report.events += swept.events
+        at, end = 0, len(swept.leaves)
+        while at < end:
+            tile, inside = divmod(self._frontier.size, tiles.WIDTH)
+            width = min(tiles.WIDTH - inside, (end - at) // HASH_BYTES)
+            row = range(at, at + width * HASH_BYTES, HASH_BYTES)
+            leaves = [swept.leaves[one : one + HASH_BYTES] for one in row]
+            at += width * HASH_BYTES
+            if inside or width < tiles.WIDTH:
+                for leaf in leaves:
+                    self._frontier.append(leaf)
+                    self._check_due(self._frontier)
+                continue
+            self._look_inside(leaves)
+            self._frontier.append_subtree(tiles.BITS, roots[tile])
+            self._check_due(self._frontier)
+
+    def _look_inside(self, leaves: Sequence[bytes]) -> None:
+        """Check the checkpoints in the midst of a tile: a copy grows to them leaf by leaf."""
+        frontier, end = self._frontier.copy(), self._frontier.size + len(leaves)
+        for leaf in leaves:
+            if self._due is None or self._due.size >= end:
+                return
+            frontier.append(leaf)
+            self._check_due(frontier)
+
+    def _check_due(self, frontier: Frontier) -> None:
+        while self._due is not None and self._due.size <= frontier.size:
+            self._check_root(self._due, frontier)
             self._due = self._next()
 
     def end(self) -> Report:
@@ -149,11 +196,11 @@ class LogChecker:
             self.report.add(where, what)
         self.versions[stream] = version
 
-    def _check_root(self, checkpoint: Checkpoint) -> None:
+    def _check_root(self, checkpoint: Checkpoint, frontier: Frontier) -> None:
         first, last = self._clean_through + 1, checkpoint.size
-        if checkpoint.size < self._frontier.size:
+        if checkpoint.size < frontier.size:
             self.report.add(f"checkpoint {last}", "two checkpoints of one size")
-        elif self._frontier.root() == checkpoint.root:
+        elif frontier.root() == checkpoint.root:
             self._clean_through = last
             self.report.sealed = last
         elif not self._astray:

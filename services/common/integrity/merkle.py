@@ -51,6 +51,17 @@ class Frontier:
             carry >>= 1
         self.peaks.append(leaf)
 
+    def append_subtree(self, level: int, root: bytes) -> None:
+        """Add 2^level leaves by the root over them; ``size`` is a multiple of so many."""
+        carry = self.size >> level
+        if carry << level != self.size:
+            raise ProofError(f"no subtree of 2^{level} begins at leaf {self.size}")
+        self.size += 1 << level
+        while carry & 1:
+            root = node(self.peaks.pop(), root)
+            carry >>= 1
+        self.peaks.append(root)
+
     def root(self) -> bytes:
         """Return the root hash."""
         if not self.peaks:

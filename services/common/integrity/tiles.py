@@ -12,6 +12,8 @@ from services.common.integrity.merkle import HASH_BYTES, node
 WIDTH: Final = 256
 BITS: Final = 8
 ENTRY_BYTES: Final = 40
+BUNDLED_BYTES: Final = 2 + ENTRY_BYTES
+"""An entry in its bundle, where its length stands before it."""
 
 
 def tile_path(level: int, index: int, width: int = WIDTH) -> str:
