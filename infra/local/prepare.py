@@ -27,7 +27,10 @@ from services.kiosk_sync.application.commands import order_machine
 from services.kiosk_sync.domain.machine import EnrolMachine
 
 DEFINITIONS: Final = Path("infra/rabbitmq/definitions.json")
-WEB: Final = ("intake-web", "payment-web", "kiosk-sync-web", "kiosk-sync-downlink", "notify-feed")
+WEB: Final = (
+    "intake-web", "payment-web", "kiosk-sync-web", "kiosk-sync-downlink", "notify-feed",
+    "audit-web",
+)  # fmt: skip
 NAMEKO: Final = (
     "intake", "payment", "notify", "notify-webhooks", "kiosk-sync", "relay", "sealer",
 )  # fmt: skip

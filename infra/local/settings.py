@@ -39,6 +39,7 @@ EDITORS: Final = ("bt001",)
 BANK_BIN: Final = "970418"
 BANK_ACCOUNT: Final = "1234567890"
 ONE_STOP_CLIENT: Final = "motcua247"
+OIDC_CLIENT: Final = "motcua247"
 SMPP_USER: Final = "motcua"
 SMS_SENDER: Final = "MOTCUAVT"
 VHOST: Final = "motcua"
@@ -47,7 +48,8 @@ _PORTS: Final = (
     "notify", "notify-feed", "notify-feed-http", "notify-webhooks",
     "kiosk-sync", "kiosk-sync-web", "kiosk-sync-web-http", "kiosk-sync-downlink",
     "kiosk-sync-downlink-http", "relay", "sealer", "witness",
-    "witness-http", "bank", "smsc", "smsc-http", "one-stop",
+    "witness-http", "audit-web", "audit-web-http", "bank", "smsc", "smsc-http", "one-stop",
+    "identity",
     *(f"{what}-{serial}" for serial in MACHINES
       for what in ("edge", "line", "line-web", "line-downlink")),
 )  # fmt: skip
@@ -142,6 +144,8 @@ def _write_secrets(stack: Stack) -> None:
         "webhook_key": secrets.token_hex(32),
         "certificate_key": secrets.token_hex(32),
         "smpp_password": secrets.token_hex(8)[:8],
+        "oidc_secret": secrets.token_hex(16),
+        "session_key": secrets.token_hex(32),
         "one_stop_session": secrets.token_hex(16),
         "central_sign": sign.private_bytes_raw().hex(),
         "central_sign_public": sign.public_key().public_bytes_raw().hex(),
@@ -162,12 +166,13 @@ def _write_secrets(stack: Stack) -> None:
 
 
 def _seal_secrets(stack: Stack, seal_key: str) -> dict[str, str]:
-    """Return the witness's key, whom it watches, and where the sealer finds it."""
+    """Return the witness's key, whom it watches, where the sealer finds it; whom to believe."""
     seed = secrets.token_bytes(32)
     watched = Signer(origin_of(LOG_ID, 1), bytes.fromhex(seal_key)).verifier
     witness = Signer(WITNESS_NAME, seed, COSIGNATURE).verifier
     return {
         "witness_key": seed.hex(),
         "witness_logs": str(watched),
+        "trusted_keys": f"{watched}\n{witness}",
         "witnesses": f"{stack.http('witness-http')} {witness}",
     }

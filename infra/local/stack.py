@@ -136,6 +136,21 @@ def _webhooks(stack: Stack) -> dict[str, str]:
     }
 
 
+def _audit_web(stack: Stack) -> dict[str, str]:
+    process = "audit-web"
+    return environment(stack, process, None) | {
+        "MOTCUA_LOG_ID": str(LOG_ID),
+        "MOTCUA_DATABASE_URL": stack.database_url("motcua_audit_web"),
+        "MOTCUA_HTTP_PORT": str(stack.ports[f"{process}-http"]),
+        "MOTCUA_PUBLIC_URL": stack.http(f"{process}-http"),
+        "MOTCUA_OIDC_ISSUER": stack.http("identity"),
+        "MOTCUA_OIDC_CLIENT_ID": settings.OIDC_CLIENT,
+        "MOTCUA_OIDC_CLIENT_SECRET_FILE": str(stack.secret("oidc_secret")),
+        "MOTCUA_SESSION_KEY_FILE": str(stack.secret("session_key")),
+        "MOTCUA_TRUSTED_KEYS_FILE": str(stack.secret("trusted_keys")),
+    }
+
+
 def _nothing(_stack: Stack) -> dict[str, str]:
     return {}
 
@@ -169,6 +184,7 @@ def processes(stack: Stack) -> dict[str, tuple[list[str], dict[str, str]]]:
     sealer = [python, "-m", "services.common.audit.sealer"]
     table["sealer"] = (sealer, environment(stack, "sealer", "motcua_sealer"))
     table["witness"] = ([python, "-m", "services.common.audit.witness"], _witness(stack))
+    table["audit-web"] = ([python, "-m", "services.auditing"], _audit_web(stack))
     for name, words in sandboxes(stack).items():
         table[f"sandbox-{name}"] = ([python, "-m", *words], environment(stack, name, None))
     for serial in MACHINES:
@@ -197,6 +213,11 @@ def sandboxes(stack: Stack) -> dict[str, list[str]]:
             "infra.sandbox.one_stop", "--port", port["one-stop"],
             "--book", str(books / "one_stop.db"),
             "--session-file", str(stack.secret("one_stop_session")),
+        ],
+        "identity": [
+            "infra.sandbox.identity", "--port", port["identity"], "--client", settings.OIDC_CLIENT,
+            "--secret-file", str(stack.secret("oidc_secret")),
+            "--back", f"{stack.http('audit-web-http')}/audit/login",
         ],
         **{f"line-{serial}": _line(port, serial) for serial in MACHINES},
     }  # fmt: skip

@@ -41,9 +41,10 @@ def up() -> int:
         _forget(folder)
         raise
     machines = (f"edge-{serial}" for serial in settings.MACHINES)
-    outside = ("bank", "smsc-http", "one-stop")
+    outside = ("bank", "smsc-http", "one-stop", "identity")
     for name in ("intake-web-http", "payment-web-http", *machines, *outside):
         print(f"{name:<18} {local.http(name)}")
+    print(f"auditors' pages    {local.http('audit-web-http')}/audit")
     print(f"official's token   {local.secret('official_token')}")
     print(f"logs               {folder / 'log'}")
     return 0

@@ -9,14 +9,18 @@ from functools import cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
 
+from services.auditing.config import read_config as audit_web_config
+from services.auditing.web.area import AREA
 from services.common.audit.sealer import read_config as sealer_config
 from services.common.config import Settings
+from services.common.integrity.notes import Signer
 from services.common.messaging import topology
 from services.common.relay import read_config as relay_config
 from services.common.telemetry import metrics
@@ -32,6 +36,7 @@ VERSION = "1.32"
 NAMES = [path.name for path in overlays()]
 GIVEN_SECRETS = {"motcua-rabbitmq-tls", "motcua-kiosk-sync-tls", "motcua-migrate", "motcua-keda"}
 SECRETS = "/run/secrets/motcua/"
+SETTINGS = "motcua-settings"
 
 
 @cache
@@ -104,6 +109,7 @@ def test_there_is_a_workload_for_every_process() -> None:
     wanted = {
         "relay": ["python", "-m", "services.common.relay"],
         "sealer": ["python", "-m", "services.common.audit.sealer"],
+        "audit-web": ["python", "-m", "services.auditing"],
     }
     kinds = {"notify": ["feed", "webhooks"], "kiosk_sync": ["web", "downlink"]}
     for service in ("intake", "payment", "notify", "kiosk_sync"):
@@ -125,6 +131,7 @@ READERS = {
     "kiosk-sync": lambda env, web: kiosk_sync_config(env, web=web),
     "relay": lambda env, web: relay_config(Settings(env)),
     "sealer": lambda env, web: sealer_config(Settings(env)),
+    "audit-web": lambda env, web: audit_web_config(env),
 }
 
 
@@ -142,6 +149,8 @@ def environment_of(overlay: str, one: Object, folder: Path) -> dict[str, str]:
         if "URL" in entry["name"]:
             scheme = "amqps" if "AMQP" in entry["name"] else "postgresql"
             content = f"{scheme}://somebody:long-enough-password@host/motcua"
+        if "TRUSTED_KEYS" in entry["name"]:
+            content = str(Signer("motcua247/93/1", bytes(range(32))).verifier)
         file.write_text(content, encoding="utf-8")
         env[entry["name"]] = str(file)
     return env
@@ -183,6 +192,25 @@ def test_every_reference_resolves(overlay: str) -> None:
         (name,) = service_["spec"]["selector"].values()
         names = {port["name"] for port in pods[name]["spec"]["containers"][0]["ports"]}
         assert {port["targetPort"] for port in service_["spec"]["ports"]} <= names
+
+
+@pytest.mark.parametrize("overlay", NAMES)
+def test_the_site_is_where_its_pages_say(overlay: str) -> None:
+    """By TLS, under the public address; each area's path leads to a port of its own process."""
+    (settings,) = [m for m in of(overlay, "ConfigMap") if m["metadata"]["name"] == SETTINGS]
+    host = urlsplit(settings["data"]["MOTCUA_PUBLIC_URL"]).hostname
+    (site,) = of(overlay, "Ingress")
+    (rule,) = site["spec"]["rules"]
+    assert rule["host"] == host
+    assert [one["hosts"] for one in site["spec"]["tls"]] == [[host]]
+    ports = {
+        one["metadata"]["name"]: {port["name"] for port in one["spec"]["ports"]}
+        for one in of(overlay, "Service")
+    }
+    ways = {path["path"]: path["backend"]["service"] for path in rule["http"]["paths"]}
+    assert ways[AREA.prefix]["name"] == "audit-web"
+    for way in ways.values():
+        assert way["port"]["name"] in ports[way["name"]]
 
 
 @pytest.mark.parametrize("overlay", NAMES)
@@ -273,7 +301,7 @@ def test_topology_and_rights_are_the_codes() -> None:
     rights = {p["spec"]["user"]: p["spec"]["permissions"] for p in of("dev", "Permission")}
     services = ("intake", "payment", "notify", "kiosk_sync", "relay", "sealer")
     assert rights == {f"motcua_{name}": topology.permissions(name) for name in services}
-    without = {"notify-feed", "notify-webhooks"}
+    without = {"notify-feed", "notify-webhooks", "audit-web"}
     assert {one["metadata"]["name"] for one in of("dev", "User")} == set(READERS) - without
 
 
