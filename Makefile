@@ -73,8 +73,9 @@ bench: setup ## measure against peers on one server; build/bench/*.json
 
 ##@ Data and release
 .PHONY: docs lock clean
-docs: setup ## generate docs/reference from the code
+docs: setup ## generate docs/reference and docs/questions.md from the code
 	$(BIN)/python -m infra.reference
+	$(BIN)/python -m tests.support.questions_page
 
 lock: setup ## resolve the dependencies anew
 	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-header \

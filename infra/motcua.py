@@ -15,6 +15,7 @@ import typer
 from infra import cli_backup, cli_query, cli_upkeep, cli_verify
 from infra.cli_contracts import contracts
 from infra.cli_generate import generate_command
+from infra.cli_questions import questions_command
 from infra.cli_replay import replay_command
 from infra.cli_subject import subject
 from infra.cli_subscriber import subscriber
@@ -42,6 +43,7 @@ app.command("diff")(cli_query.diff)
 app.command("tail")(cli_query.tail)
 app.command("export")(cli_verify.export_command)
 app.command("columns")(cli_verify.columns)
+app.command("questions")(questions_command)
 app.command("checkpoint")(cli_verify.checkpoint)
 app.command("seal-key")(cli_verify.seal_key)
 app.command("rebuild")(cli_upkeep.rebuild)
