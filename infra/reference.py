@@ -15,9 +15,13 @@ from services.common import contracts
 from services.common.contracts.json_schema import schema_of
 from services.common.contracts.registry import EventContract
 from services.common.messaging import asyncapi
+from services.common.runtime import ReadConfig
 from services.intake.projections.custody import CustodyProjection
 from services.intake.projections.dossier import DossierProjection
+from services.notify.config import FeedConfig
+from services.notify.feeding import make_feeding
 from services.notify.projections.notification import NotificationProjection
+from services.notify.web.server import make_app
 
 FOLDER: Final = Path("docs/reference")
 EVENTS: Final = FOLDER / "events"
@@ -52,6 +56,7 @@ def files() -> dict[Path, str]:
         families[contract.type.partition(".")[0]].append(contract)
     return {
         FOLDER / "asyncapi.json": asyncapi.text(asyncapi.document(_version())),
+        FOLDER / "feed.json": _feed(),
         EVENTS / "README.md": _index(families),
         **{EVENTS / f"{name}.md": _family(name, found) for name, found in families.items()},
     }
@@ -70,12 +75,27 @@ def main() -> None:
 
 def stored() -> set[Path]:
     """Return the files that are there and are ours."""
-    return {*EVENTS.glob("*.md"), *FOLDER.glob("asyncapi.json")}
+    return {*EVENTS.glob("*.md"), *FOLDER.glob("*.json")}
 
 
 def _version() -> str:
     with Path("pyproject.toml").open("rb") as file:
         return str(tomllib.load(file)["project"]["version"])
+
+
+def _feed() -> str:
+    """Return the OpenAPI document of the feed, as its process serves it; nothing is connected."""
+    nowhere = ReadConfig(
+        service="feed", log_id=1, database_url="postgresql://nobody@nowhere/none",
+        http_host="127.0.0.1", metrics_port=0, log_format=None,
+    )  # fmt: skip
+    config = FeedConfig(read=nowhere, http_port=1, certificate_key=bytes(range(32)))
+    feeding = make_feeding(config)
+    try:
+        answer = make_app(feeding).test_client().get("/openapi.json")
+        return json.dumps(answer.get_json(), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    finally:
+        feeding.runtime.close()
 
 
 def _index(families: Mapping[str, list[EventContract]]) -> str:

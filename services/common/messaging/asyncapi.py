@@ -157,7 +157,8 @@ def _info(version: str) -> Document:
         "description": (
             "Every fact of the log as a CloudEvent. At least once, in log order on each queue; "
             "`sequence` is the place in the log. Personal data never travel: their place holds a "
-            "stub (`x-personal`). Ignore fields you do not know. Tiếng Việt: `x-vi`."
+            "stub (`x-personal`). Ignore fields you do not know. The same events, byte for byte, "
+            "come by the feed (OpenAPI: `feed.json`) and by signed webhooks. Tiếng Việt: `x-vi`."
         ),
         "tags": [{"name": name} for name in sorted(_services())],
     }

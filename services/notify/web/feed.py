@@ -45,6 +45,32 @@ class PageQuerySchema(Schema):
     wait = fields.Integer(load_default=0, validate=validate.Range(0, WAIT_MAX_S))
 
 
+class EventSchema(Schema):
+    """A CloudEvent 1.0; what stands in ``data`` by type is said in ``asyncapi.json``."""
+
+    specversion = fields.String(required=True, validate=validate.Equal("1.0"))
+    id = fields.UUID(required=True)
+    source = fields.String(required=True)
+    type = fields.String(required=True, metadata={"example": "vn.motcua247.dossier.ready.v1"})
+    time = fields.AwareDateTime(required=True)
+    datacontenttype = fields.String(required=True)
+    sequence = fields.String(required=True, validate=validate.Regexp(r"^[0-9]{20}$"))
+    correlationid = fields.String(required=True)
+    causationid = fields.String()
+    traceparent = fields.String()
+    subject = fields.String()
+    data = fields.Dict(required=True)
+
+
+class PageSchema(Schema):
+    """Events in log order; ask on behind ``through``. A closed page never changes."""
+
+    after = _position(required=True)
+    closed = fields.Boolean(required=True)
+    events = fields.List(fields.Nested(EventSchema), required=True)
+    through = _position(required=True)
+
+
 class DigestQuerySchema(Schema):
     """What was owed behind ``after`` up to ``through``."""
 
@@ -80,7 +106,7 @@ def feed_routes(feeding: Feeding) -> StrictBlueprint:
     class Events(MethodView):
         @signed_in
         @blueprint.arguments(PageQuerySchema, location="query")
-        @blueprint.response(200)
+        @blueprint.response(200, PageSchema)
         def get(self, asked: dict[str, Any]) -> Any:
             """Return events as CloudEvents, waiting up to ``wait`` seconds for the first one."""
             types = tuple(one for one in asked["types"].split(",") if one)
