@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from services.common.integrity import tiles
 from services.common.integrity.checker import Leaf, LogChecker, Report
 from services.common.integrity.grown import Grown
 from services.common.integrity.notes import NoteError, VerifierKey, open_checkpoint
@@ -144,6 +145,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             text == manifest_text(manifest)
             and manifest["format"] == FORMAT
             and all(isinstance(manifest[name], int) for name in ("log_id", "size"))
+            and 0 <= manifest["size"] <= tiles.WIDTH * len(manifest["files"])  # a tile each
         )
         names = [*manifest["files"]]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -255,6 +255,15 @@ def test_wrong_before_it_was_sealed(tmp_path: Path, wrong: str) -> None:
     assert any(str(one).startswith(first) for one in report.findings), report.findings[:3]
 
 
+@pytest.mark.parametrize("size", [-1, 10**15, "1", None])
+def test_a_size_that_cannot_be(copy: Path, size: object) -> None:
+    """Said at once, instead of looking for the tiles of so many events."""
+    manifest = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(bundle.manifest_text({**manifest, "size": size}))
+    with pytest.raises(bundle.BundleError):
+        bundle.verify_bundle(copy, KEYS)
+
+
 def test_a_killed_process(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its files are gone through here; the verification is whole."""
 
