@@ -32,6 +32,8 @@ _MESSAGING: Final = "tests/integration/common/messaging"
 _KILLED: Final = "tests/integration/common/test_killed_writer.py"
 _DAY: Final = "tests/e2e/test_demo.py::test_demo_agrees_and_leaves_nothing"
 _FLOWS: Final = "tests/unit/kiosk_sync/edge/test_flows.py"
+_NOTIFY: Final = "tests/integration/notify"
+_WEBHOOK_LAW: Final = "tests/unit/notify/test_webhook_law.py"
 
 MUTANTS: Final = (
     Mutant(
@@ -267,5 +269,23 @@ MUTANTS: Final = (
         "published schemas forget upper limits", "services/common/contracts/json_schema.py",
         '"maximum": found.max', '"maximum": None',
         ("tests/unit/common/test_json_schema.py::test_schema_and_contract_agree",),
+    ),
+    Mutant(
+        "a webhook's place is taken to be one further", "services/notify/domain/webhook.py",
+        "through=max(progress.through, position), trouble=None",
+        "through=max(progress.through, position + 1), trouble=None",
+        (f"{_WEBHOOK_LAW}::test_nothing_is_left_out_whatever_is_killed",),
+    ),
+    Mutant(
+        "a lead writes a webhook's progress over another's",
+        "services/notify/adapters/webhook_ledger.py",
+        "AND (through, redrive, redriven, coalesce(retry_at_us, 0)) = (%s, %s, %s, %s)",
+        "AND (%s, %s, %s, %s) IS NOT NULL",
+        (f"{_NOTIFY}/test_webhooks.py::test_a_lead_without_its_lock_moves_nothing",),
+    ),
+    Mutant(
+        "a webhook goes wherever a name leads", "services/notify/adapters/courier.py",
+        "if not all(self._courier.rule.allows", "if False and not all(self._courier.rule.allows",
+        (f"{_NOTIFY}/test_courier.py::test_a_name_is_judged_by_what_it_means",),
     ),
 )  # fmt: skip
