@@ -49,7 +49,7 @@ imports: setup ## who may import whom
 	$(BIN)/lint-imports
 
 test: servers browser check ## everything CI runs
-	$(RUN) $(BIN)/pytest -m "not long"
+	$(RUN) $(BIN)/pytest -m "not long" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-unit: setup ## tests that need no server
 	$(BIN)/pytest tests/unit

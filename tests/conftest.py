@@ -18,6 +18,11 @@ def pytest_configure() -> None:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes minutes, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: not item.path.match("tests/e2e/*.py"))
+
+
 @pytest.fixture(scope="session")
 def server_url() -> str:
     """Administrator's URL of the PostgreSQL server of this run."""

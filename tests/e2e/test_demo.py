@@ -16,7 +16,7 @@ def test_demo_agrees_and_leaves_nothing() -> None:
     mark = f"DEMO_MARK={uuid.uuid4()}"
     environ = {name: value for name, value in os.environ.items() if "MOTCUA" not in name}
     environ |= dict([mark.split("=")])
-    before = set(Path(".local").glob("motcua-stack-*"))
+    before = set(Path(".local").glob("motcua-[ds]*"))
     done = subprocess.run(
         [sys.executable, "-m", "infra.demo"],
         check=False, capture_output=True, text=True, timeout=500, env=environ,
@@ -24,7 +24,7 @@ def test_demo_agrees_and_leaves_nothing() -> None:
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert "every line agrees" in done.stdout
     assert "DIFFERS" not in done.stdout
-    assert set(Path(".local").glob("motcua-stack-*")) == before
+    assert set(Path(".local").glob("motcua-[ds]*")) == before
     assert _processes_with(mark) == []
 
 

@@ -15,6 +15,14 @@ from services.common.eventlog.postgres import PostgresKeys, PostgresLog
 
 LOG_ID = 93
 KEK = bytes(range(1, 33))
+_TEMPLATE = "motcua_template"
+_TEMPLATE_LOCK = 7_310_214
+_EMPTY = sql.SQL("CREATE DATABASE {}")
+_CREATE = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+_RENAME = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+_CLOSE = sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC")
+_OPEN = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
+_DROP = sql.SQL("DROP DATABASE {} WITH (FORCE)")
 PASSWORDS = {role: f"test-password-of-{role}" for role in LOGINS}
 
 
@@ -53,24 +61,66 @@ class Database:
 
     def migrate(self) -> None:
         """Bring both databases to the newest schema (again)."""
-        migrate(self.owner_url, self.keys_owner_url, PASSWORDS, LOG_ID)
+        with _alone(self.server_url):
+            migrate(self.owner_url, self.keys_owner_url, PASSWORDS, LOG_ID)
 
 
 @contextmanager
 def fresh_database(server_url: str) -> Iterator[Database]:
-    """Create, migrate and finally drop a pair of databases."""
+    """Copy the migrated pair of databases, and drop the copies finally."""
+    template = _template(server_url)
     database = Database(server_url, f"t_{uuid.uuid4().hex[:12]}")
-    names = [sql.Identifier(database.name), sql.Identifier(f"{database.name}_keys")]
+    pairs = [(f"{database.name}{end}", f"{template.name}{end}") for end in ("", "_keys")]
     with psycopg.connect(server_url, autocommit=True) as connection:
-        for name in names:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+        for name, like in pairs:
+            _copy(connection, like, name)
     try:
-        database.migrate()
         yield database
     finally:
         with psycopg.connect(server_url, autocommit=True) as connection:
-            for name in names:
-                connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+            for name, _ in pairs:
+                connection.execute(_DROP.format(sql.Identifier(name)))
+
+
+def _copy(connection: psycopg.Connection, like: str, name: str) -> None:
+    """Copy a database with who may connect to it, which PostgreSQL leaves out."""
+    connection.execute(_CREATE.format(sql.Identifier(name), sql.Identifier(like)))
+    found = connection.execute(
+        "SELECT grantee::regrole::text FROM pg_database, aclexplode(datacl)"
+        " WHERE datname = %s AND privilege_type = 'CONNECT'",
+        (like,),
+    )
+    roles = sql.SQL(", ").join(sql.Identifier(row[0]) for row in found)
+    connection.execute(_CLOSE.format(sql.Identifier(name)))
+    connection.execute(_OPEN.format(sql.Identifier(name), roles))
+
+
+def _template(server_url: str) -> Database:
+    """Return the migrated pair that others are copied from; the first caller makes it.
+
+    It is finished under its own name only when nobody is connected to it any more, and whoever
+    comes meanwhile, from whatever process, waits.
+    """
+    database = Database(server_url, _TEMPLATE)
+    with _alone(server_url) as connection:
+        found = "SELECT 1 FROM pg_database WHERE datname = %s"
+        if connection.execute(found, (database.name,)).fetchone() is None:
+            raw = Database(server_url, f"{_TEMPLATE}_{uuid.uuid4().hex[:8]}")
+            for end in ("", "_keys"):
+                connection.execute(_EMPTY.format(sql.Identifier(f"{raw.name}{end}")))
+            migrate(raw.owner_url, raw.keys_owner_url, PASSWORDS, LOG_ID)
+            for end in ("_keys", ""):
+                old, new = f"{raw.name}{end}", f"{database.name}{end}"
+                connection.execute(_RENAME.format(sql.Identifier(old), sql.Identifier(new)))
+    return database
+
+
+@contextmanager
+def _alone(server_url: str) -> Iterator[psycopg.Connection]:
+    """Lend a connection while no other test migrates: all databases share the roles."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (_TEMPLATE_LOCK,))
+        yield connection
 
 
 def _with(url: str, *, path: str, user: str | None = None) -> str:

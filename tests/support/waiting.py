@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(predicate: Callable[[], object], *, timeout_s: float = 20.0, what: str) -> None:
+def wait_until(predicate: Callable[[], object], *, timeout_s: float = 60.0, what: str) -> None:
     """Return once ``predicate`` is true; fail the test naming ``what`` after ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while not predicate():

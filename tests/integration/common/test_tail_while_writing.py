@@ -18,7 +18,7 @@ def test_tailing_readers_miss_nothing(database: Database) -> None:
     logs = [database.log("motcua_audit"), database.log("motcua_intake")]
 
     def tail(place: int) -> None:
-        for event in logs[place].subscribe(0, stop_after_idle_s=6):
+        for event in logs[place].subscribe(0, stop_after_idle_s=15):
             seen[place].append(event)
 
     readers = [threading.Thread(target=tail, args=(place,)) for place in range(2)]

@@ -26,6 +26,7 @@ from tests.support.database import KEK, LOG_ID, Database
 from tests.support.offices import SERVICE_KEY, HandClock
 from tests.support.openapi import check_openapi
 
+NOBODY = "00000000-0000-4000-8000-000000000000"
 TOKEN = "an-official-of-the-finance-office"
 LOGIN = {"Authorization": f"Bearer {TOKEN}"}
 CHECKSUM_KEY = "a-checksum-key-of-the-bank"
@@ -163,7 +164,7 @@ def test_bad_bodies(site: Site, body: bytes, kind: str, status: int) -> None:
     assert site.log.head() == head
 
 
-@pytest.mark.parametrize("path", ["/balance", "/worklists/unmatched", f"/dossiers/{uuid.uuid4()}"])
+@pytest.mark.parametrize("path", ["/balance", "/worklists/unmatched", f"/dossiers/{NOBODY}"])
 @pytest.mark.parametrize("login", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "x"}])
 def test_strangers_see_nothing(site: Site, path: str, login: dict[str, str]) -> None:
     """Questions about money need a login."""
