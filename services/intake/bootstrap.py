@@ -2,6 +2,7 @@
 """The only wiring of intake; used by both its processes."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from services.common.messaging.reaction import Reactor
@@ -13,7 +14,7 @@ from services.intake.adapters.one_stop_2026 import OneStop2026
 from services.intake.application.commands import Commands
 from services.intake.application.pull import PullReturns
 from services.intake.application.push import one_stop_handlers
-from services.intake.application.reactions import event_handlers
+from services.intake.application.reactions import event_handlers, streams_read
 from services.intake.config import Config
 
 AGENCY: Final = "H30.12"
@@ -40,7 +41,12 @@ def bootstrap(config: Config) -> Intake:
         config=config,
         runtime=runtime,
         reactors=(
-            Reactor(name="intake.reactions", handlers=event_handlers(runtime.log, calendar_of)),
+            Reactor.batched(
+                "intake.reactions",
+                runtime.log,
+                partial(event_handlers, calendar_of=calendar_of),
+                streams_read,
+            ),
             Reactor(
                 name="intake.one_stop",
                 handlers=one_stop_handlers(

@@ -2,6 +2,7 @@
 """The only wiring of kiosk_sync; used by all its processes."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -11,7 +12,7 @@ from services.common.runtime import Runtime
 from services.kiosk_sync.adapters.seals import PostgresSeals
 from services.kiosk_sync.application.leases import LeaseTerms, MoneyLeases
 from services.kiosk_sync.application.orders import Orders
-from services.kiosk_sync.application.reactions import EVENT_HANDLERS
+from services.kiosk_sync.application.reactions import EVENT_HANDLERS, streams_read
 from services.kiosk_sync.application.upload import Journals
 from services.kiosk_sync.config import Config
 
@@ -31,7 +32,7 @@ class KioskSync:
 def bootstrap(config: Config) -> KioskSync:
     """Wire the service; nothing is opened yet."""
     runtime = Runtime(config.core)
-    handlers = EVENT_HANDLERS(runtime.log, runtime.clock)
+    handlers = partial(EVENT_HANDLERS, clock=runtime.clock)
     box = X25519PrivateKey.from_private_bytes(config.central_box_key)
     sign = Ed25519PrivateKey.from_private_bytes(config.central_sign_key)
     seals = PostgresSeals(runtime.read_models, config.core.log_id, runtime.clock)
@@ -39,7 +40,7 @@ def bootstrap(config: Config) -> KioskSync:
     return KioskSync(
         config=config,
         runtime=runtime,
-        reactors=(Reactor(name="kiosk_sync.reactions", handlers=handlers),),
+        reactors=(Reactor.batched("kiosk_sync.reactions", runtime.log, handlers, streams_read),),
         journals=Journals(runtime.recorder, runtime.keys, box),
         orders=Orders(runtime.recorder, sign),
         leases=MoneyLeases(seals, sign, runtime.clock, terms),

@@ -2,12 +2,13 @@
 """The only wiring of payment; used by both its processes."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from services.common.messaging.reaction import Reactor
 from services.common.runtime import Runtime
 from services.payment.adapters.statement import Statement
 from services.payment.application import receipts
-from services.payment.application.reactions import Bank, event_handlers
+from services.payment.application.reactions import Bank, event_handlers, payments_read
 from services.payment.application.statement import ReadStatement
 from services.payment.config import Config
 
@@ -26,12 +27,15 @@ def bootstrap(config: Config) -> PaymentService:
     """Wire the service; nothing is opened yet."""
     runtime = Runtime(config.core)
     bank = Bank(bin=config.bank_bin, account=config.bank_account, token_key=config.core.service_key)
-    handlers = event_handlers(runtime.log, bank)
     reactors = (
-        Reactor(name="payment.reactions", handlers=handlers),
-        Reactor(
-            name=receipts.REACTOR,
-            handlers=receipts.event_handlers(runtime.log, config.receipt_symbol),
+        Reactor.batched(
+            "payment.reactions", runtime.log, partial(event_handlers, bank=bank), payments_read
+        ),
+        Reactor.batched(
+            receipts.REACTOR,
+            runtime.log,
+            partial(receipts.event_handlers, symbol=config.receipt_symbol),
+            receipts.streams_read,
         ),
     )
     statement = Statement(config.statement_url, config.bank_account, config.payos_checksum_key)

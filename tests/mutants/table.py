@@ -204,6 +204,25 @@ MUTANTS: Final = (
         (f"{_MESSAGING}/test_bad_messages.py::test_forged_messages",),
     ),
     Mutant(
+        "a decision does not see what its batch decided before",
+        "services/common/messaging/reactor_batch.py",
+        "if self._pending and (stream is None or stream in self._written):",
+        "if self._pending and stream is None:",
+        ("tests/unit/common/messaging/test_reactor_batch.py",),
+    ),
+    Mutant(
+        "what conflicts in a batch is decided on what was read before",
+        "services/common/messaging/reactor_batch.py",
+        "            self._view.forget_all()\n", "",
+        ("tests/unit/common/messaging/test_reactor_batch.py",),
+    ),
+    Mutant(
+        "an acknowledgement takes a failed message with it",
+        "services/common/messaging/consumer.py",
+        "        if tag not in done:\n            break\n", "",
+        (f"{_MESSAGING}/test_lost_messages.py::test_poison_is_dead_after_five_tries",),
+    ),
+    Mutant(
         "the relay skips an event", "services/common/messaging/lead.py",
         "where log_id = %s and pos > %s order by pos", "where log_id = %s and pos > %s + 1 order by pos",
         (f"{_MESSAGING}/test_relay.py::test_publishes_in_order_and_soon",),
@@ -215,7 +234,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the sweeper finds nothing", "services/common/messaging/sweeper.py",
-        "        for event in overdue:", "        for event in overdue[:0]:",
+        "self._is_due(event.position)]", "self._is_due(event.position)][:0]",
         (f"{_MESSAGING}/test_lost_messages.py::test_a_purged_queue_is_swept",),
     ),
     Mutant(

@@ -94,9 +94,11 @@ def test_sigterm_finishes_and_acknowledges_what_began(
 ) -> None:
     """The batch under way is durable and acknowledged, the rest stays in the queue, exit code 0."""
     broker.declare(ECHO.name)
+    process = start(broker.url, TEST_HANDLER_S="0.05")
+    process.wait_ready()
+    # Events so young that no sweeper handles what the consumer then has not acknowledged.
     events = register(log, 150)
     publish(broker, events)
-    process = start(broker.url, TEST_HANDLER_S="0.05")
     wait_until(lambda: answered(log, events) > 1, what="the first handled")
     code, took_s = process.stop()
     assert (code, took_s < 15) == (0, True)

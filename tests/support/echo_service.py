@@ -31,7 +31,7 @@ def main() -> int:
     settings = Settings(os.environ)
     runtime = Runtime(core_config(settings, "payment"))
     settings.finish()
-    reactor = Reactor(name=QUEUE, handlers={"dossier.registered": token_issued})
+    reactor = Reactor.batched(QUEUE, runtime.log, lambda _log: {"dossier.registered": token_issued})
     return run_service(EchoService, runtime, reactors=[reactor])
 
 

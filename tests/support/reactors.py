@@ -50,7 +50,8 @@ class Echo:
         self.log = log
         self.clock = SystemClock()
         recorder = Recorder(log, MemoryKeys(), self.clock, bytes(32))
-        reactor = Reactor(name=QUEUE, handlers=handlers or {"dossier.registered": token_issued})
+        answers = handlers or {"dossier.registered": token_issued}
+        reactor = Reactor.batched(QUEUE, log, lambda _log: answers)
         self.runner = ReactorRunner(reactor, recorder, self.clock)
         self._pool = ThreadPoolExecutor(4)
 

@@ -22,13 +22,19 @@ _SCHEMA_MAX: Final = 9999
 
 def check(request: AppendRequest) -> None:
     """Raise Malformed with every limit that ``request`` breaks; nothing is sent then."""
+    error = broken(request)
+    if error is not None:
+        raise error
+
+
+def broken(request: AppendRequest) -> Malformed | None:
+    """Return what ``check`` raises, or None."""
     problems = [*_shape(request), *_names(request)]
     for append in request.appends:
         problems += _stream(append)
         for event in append.events:
             problems += _event(event)
-    if problems:
-        raise Malformed("append request", tuple(problems))
+    return Malformed("append request", tuple(problems)) if problems else None
 
 
 def _shape(request: AppendRequest) -> list[Problem]:

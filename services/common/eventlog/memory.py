@@ -9,7 +9,7 @@ from typing import Final, cast
 from uuid import UUID
 
 from services.common.clock import Clock, SystemClock, to_micros
-from services.common.errors import Conflict, Refused
+from services.common.errors import Conflict, MotCuaError, Refused
 from services.common.eventlog.checks import check
 from services.common.eventlog.ownership import (
     ERASER,
@@ -76,6 +76,19 @@ class MemoryLog:
             answer = self._commit(request)
             self._changed.notify_all()
             return answer
+
+    def append_all(
+        self, requests: Sequence[AppendRequest], *, timeout_s: float = 30.0
+    ) -> Sequence[Appended | MotCuaError]:
+        """See ``EventLog.append_all``."""
+        answers: list[Appended | MotCuaError] = []
+        with self._changed:
+            for request in requests:
+                try:
+                    answers.append(self.append(request, timeout_s=timeout_s))
+                except MotCuaError as error:
+                    answers.append(error)
+        return answers
 
     def answer_of(self, source: str, key: str, digest: bytes) -> Appended | None:
         """See ``EventLog.answer_of``."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from services.common.errors import MotCuaError
 from services.common.eventlog.record import Appended, AppendRequest, RecordedEvent
 from services.common.personal import Sealed
 
@@ -32,6 +33,17 @@ class EventLog(Protocol):
                 or not printable, a number out of range; nothing was sent.
             Unavailable: no answer within ``timeout_s``; the request may or may not be in the log,
                 and asking again tells.
+        """
+        ...
+
+    def append_all(
+        self, requests: Sequence[AppendRequest], *, timeout_s: float = 30.0
+    ) -> Sequence[Appended | MotCuaError]:
+        """Commit ``requests`` together and return each one's answer, in their order.
+
+        Each is all or nothing by itself: one that fails has the error that ``append`` would raise
+        as its answer and takes nothing of the others with it. Requests for the same stream are
+        appended in the order given. At most ``BATCH_REQUESTS_MAX`` become one commit.
         """
         ...
 

@@ -12,8 +12,8 @@ import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from services.common.clock import to_micros
-from services.common.errors import Refused, Unavailable
-from services.common.eventlog.checks import check
+from services.common.errors import MotCuaError, Refused, Unavailable
+from services.common.eventlog.checks import broken, check
 from services.common.eventlog.migrate import newest_version
 from services.common.eventlog.ownership import key_reused, not_eraser
 from services.common.eventlog.record import Appended, AppendRequest, RecordedEvent
@@ -81,7 +81,19 @@ class PostgresLog:
     def append(self, request: AppendRequest, *, timeout_s: float = 30.0) -> Appended:
         """See ``EventLog.append``."""
         check(request)
-        return self._writer.append(request, timeout_s)
+        (answer,) = self._writer.append([request], timeout_s)
+        if isinstance(answer, Appended):
+            return answer
+        raise answer
+
+    def append_all(
+        self, requests: Sequence[AppendRequest], *, timeout_s: float = 30.0
+    ) -> Sequence[Appended | MotCuaError]:
+        """See ``EventLog.append_all``."""
+        wrong = {place: error for place, one in enumerate(requests) if (error := broken(one))}
+        good = [one for place, one in enumerate(requests) if place not in wrong]
+        answers = iter(self._writer.append(good, timeout_s))
+        return [wrong.get(place) or next(answers) for place in range(len(requests))]
 
     def ready(self) -> None:
         """Raise Unavailable unless the database answers and has the schema this release needs."""

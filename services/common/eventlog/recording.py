@@ -149,6 +149,28 @@ class Recorder:
             Malformed, Conflict, Refused, Unavailable: as ``EventLog.append``; data keys of sealed
             fields are stored before the append, so a failed append leaves at most unused keys.
         """
+        return self.log.append(
+            self.prepare(
+                changes, source=source, key=key, cause=cause, asked=asked, cause_ms=cause_ms,
+                handled=handled,
+            )
+        )  # fmt: skip
+
+    def prepare(
+        self,
+        changes: Sequence[Change],
+        *,
+        source: str,
+        key: str,
+        cause: Cause,
+        asked: Json,
+        cause_ms: int | None = None,
+        handled: Handled | None = None,
+    ) -> AppendRequest:
+        """Return the request that ``record`` appends, for callers that append several together.
+
+        Stores the data keys of sealed fields; raises as ``record`` but for the append itself.
+        """
         now = self._clock.now()
         millis = cause_ms if cause_ms is not None else _millis_of(key, to_millis(now))
         meta = cause.meta()
@@ -167,15 +189,13 @@ class Recorder:
                     events=tuple(events),
                 )
             )
-        return self.log.append(
-            AppendRequest(
-                source=source,
-                key=key,
-                digest=self.digest(source, key, asked),
-                cause_ms=millis,
-                appends=tuple(appends),
-                handled=handled,
-            )
+        return AppendRequest(
+            source=source,
+            key=key,
+            digest=self.digest(source, key, asked),
+            cause_ms=millis,
+            appends=tuple(appends),
+            handled=handled,
         )
 
     def decide(

@@ -21,6 +21,7 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -68,31 +69,31 @@ class Writer:
         """Remember where to write; nothing is opened before the first request."""
         self._url = url
         self._log_id = log_id
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
         self._held: deque[_Waiting] = deque()
         self._thread: threading.Thread | None = None
         self._pid = 0
         self._start_lock = threading.Lock()
         self._connection: psycopg.Connection | None = None
 
-    def append(self, request: AppendRequest, timeout_s: float) -> Appended:
-        """Queue ``request`` and wait for its durable answer (see ``EventLog.append``)."""
+    def append(
+        self, requests: Sequence[AppendRequest], timeout_s: float
+    ) -> list[Appended | MotCuaError]:
+        """Queue ``requests`` together and wait for their answers (see ``EventLog.append_all``)."""
         self._start()
         if self._queue.qsize() >= QUEUE_REQUESTS_MAX:
-            raise Unavailable("postgresql", "the append queue is full")
+            return [Unavailable("postgresql", "the append queue is full") for _ in requests]
         began_s = time.monotonic()
-        prepared = batches.Prepared.of(request, self._log_id)
-        claims = ((request.source, request.key), *(one.stream for one in request.appends))
-        waiting = _Waiting(prepared, claims, began_s, began_s + timeout_s)
-        waiting.answered.acquire()
-        self._queue.put(waiting)
-        if not waiting.answered.acquire(timeout=timeout_s + 1.0):
-            detail = f"no answer within {timeout_s} s; ask again to learn the outcome"
-            raise Unavailable("postgresql", detail)
-        if isinstance(waiting.outcome, Appended):
-            return waiting.outcome
-        assert waiting.outcome is not None, "answered with an outcome"
-        raise waiting.outcome
+        group = []
+        for request in requests:
+            prepared = batches.Prepared.of(request, self._log_id)
+            claims = ((request.source, request.key), *(one.stream for one in request.appends))
+            waiting = _Waiting(prepared, claims, began_s, began_s + timeout_s)
+            waiting.answered.acquire()
+            group.append(waiting)
+        self._queue.put(group)
+        until_s = began_s + timeout_s + 1.0
+        return [_awaited(waiting, until_s) for waiting in group]
 
     def close(self, timeout_s: float = 30.0) -> None:
         """Answer what is queued, then stop; further requests start the writer again."""
@@ -133,16 +134,17 @@ class Writer:
         busy: set[object] = set()
         stop = False
         while len(taken) < BATCH_REQUESTS_MAX:
-            if self._held:
-                waiting: _Waiting | None = self._held.popleft()
-            else:
+            if not self._held:
                 try:
-                    waiting = self._queue.get(block and not taken and not later)
+                    group = self._queue.get(block and not taken and not later)
                 except queue.Empty:
                     break
-            if waiting is None:
-                stop = True
-                break
+                if group is None:
+                    stop = True
+                    break
+                self._held.extend(group)
+                continue
+            waiting = self._held.popleft()
             claims = waiting.claims
             if busy.isdisjoint(claims):
                 taken.append(waiting)
@@ -244,6 +246,13 @@ class Writer:
         if connection is not None:
             with contextlib.suppress(psycopg.Error, OSError):
                 connection.close()
+
+
+def _awaited(waiting: _Waiting, until_s: float) -> Appended | MotCuaError:
+    if not waiting.answered.acquire(timeout=max(0.0, until_s - time.monotonic())):
+        return Unavailable("postgresql", "no answer in time; ask again to learn the outcome")
+    assert waiting.outcome is not None, "answered with an outcome"
+    return waiting.outcome
 
 
 def _answer_of(request: AppendRequest, verdict: batches.Verdict) -> Appended | MotCuaError | None:

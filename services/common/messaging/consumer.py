@@ -8,7 +8,9 @@ started by ``submit`` and awaited while heartbeats go on.
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import pika
@@ -23,7 +25,11 @@ from services.common.messaging.reactor_runner import Arrival, Outcome
 from services.common.telemetry import metrics
 from services.common.telemetry.logs import get_logger
 
-PREFETCH: Final = 100
+BATCH_MAX: Final = 100
+ACTS_MAX: Final = 10
+"""Handlers that act take long; a process that is told to stop has seconds."""
+PREFETCH: Final = 2 * BATCH_MAX
+"""The next batch is here while one is handled."""
 LISTED_MAX: Final = 20
 ANSWER_S: Final = 5.0
 CHECK_EVERY_S: Final = 60.0
@@ -73,6 +79,35 @@ class Work(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _Held:
+    """A message that is not acknowledged yet.
+
+    Attributes:
+        failures: how often it failed since it came.
+        due_s: when it may be tried again.
+    """
+
+    tag: int
+    arrival: Arrival
+    failures: int = 0
+    due_s: float = 0.0
+
+
+def acknowledgements(unsettled: Iterable[int], done: AbstractSet[int]) -> list[tuple[int, bool]]:
+    """Return the (tag, multiple) that acknowledge exactly ``done``; ``unsettled`` is ascending.
+
+    All below the first that is not done go with one; the rest one by one.
+    """
+    through = 0
+    for tag in unsettled:
+        if tag not in done:
+            break
+        through = tag
+    together = [(through, True)] if through else []
+    return together + [(tag, False) for tag in sorted(done) if tag > through]
+
+
 Submit = Callable[[list[Arrival]], Work]
 
 
@@ -80,15 +115,32 @@ class Consumer:
     """Feeds messages of ``queue`` to ``submit`` until told to stop."""
 
     def __init__(
-        self, queue: topology.Queue, submit: Submit, clock: Clock, *, amqp_url: str
+        self,
+        queue: topology.Queue,
+        submit: Submit,
+        clock: Clock,
+        *,
+        amqp_url: str,
+        batch_max: int = BATCH_MAX,
     ) -> None:
-        """Bind; nothing is opened before ``run``."""
+        """Bind; nothing is opened before ``run``.
+
+        Args:
+            queue: what it consumes.
+            submit: begins the work on a batch.
+            clock: time.
+            amqp_url: the service's own login.
+            batch_max: messages handled, and acknowledged, together; ``stop`` waits for as many.
+        """
+        self._batch_max = batch_max
         self._queue = queue
         self._submit = submit
         self._clock = clock
         self._url = amqp_url
         self._stopping = False
-        self._waiting: list[tuple[int, Arrival]] = []
+        self._waiting: list[_Held] = []
+        self._failed: list[_Held] = []
+        self._unsettled: dict[int, None] = {}
         self._connected = False
         self._paused = False
 
@@ -128,7 +180,8 @@ class Consumer:
         parameters.socket_timeout = 5
         parameters.blocked_connection_timeout = 60
         connection = pika.BlockingConnection(parameters)
-        self._waiting.clear()
+        for left in (self._waiting, self._failed, self._unsettled):
+            left.clear()
         try:
             with _bounded(connection):
                 channel = connection.channel()
@@ -153,12 +206,11 @@ class Consumer:
     ) -> None:
         checked_s = self._clock.monotonic_s()
         while not self._stopping:
-            if not self._waiting:
-                connection.process_data_events(0.5)
+            connection.process_data_events(0 if self._waiting else self._idle_s())
             if not channel.is_open:
                 return
-            if self._waiting:
-                batch, self._waiting = self._waiting, []
+            batch = self._next_batch()
+            if batch:
                 self._settle(connection, channel, batch)
             if self._clock.monotonic_s() - checked_s >= CHECK_EVERY_S:
                 with _bounded(connection):
@@ -191,17 +243,30 @@ class Consumer:
             position=envelope.position, event_id=envelope.event_id, log_id=envelope.log_id,
             type=envelope.type, schema=envelope.schema,
         )  # fmt: skip
-        self._waiting.append((method.delivery_tag, arrival))
+        self._waiting.append(_Held(method.delivery_tag, arrival))
+        self._unsettled[method.delivery_tag] = None
+
+    def _idle_s(self) -> float:
+        now_s = self._clock.monotonic_s()
+        return max(0.0, min([0.5, *(held.due_s - now_s for held in self._failed)]))
+
+    def _next_batch(self) -> list[_Held]:
+        """Take what may be handled now, in the order it came; what failed waits for its time."""
+        now_s = self._clock.monotonic_s()
+        due = [held for held in self._failed if held.due_s <= now_s]
+        batch = sorted(due + self._waiting, key=lambda held: held.tag)[: self._batch_max]
+        tags = {held.tag for held in batch}
+        self._failed = [held for held in self._failed if held.tag not in tags]
+        self._waiting = [held for held in self._waiting if held.tag not in tags]
+        return batch
 
     def _settle(
-        self,
-        connection: pika.BlockingConnection,
-        channel: BlockingChannel,
-        batch: list[tuple[int, Arrival]],
+        self, connection: pika.BlockingConnection, channel: BlockingChannel, batch: list[_Held]
     ) -> None:
+        """Have ``batch`` handled; while a dependency is down nothing else is begun."""
         pause_s = PAUSE_FIRST_S
-        while batch and channel.is_open:
-            work = self._submit([arrival for _tag, arrival in batch])
+        while channel.is_open:
+            work = self._submit([held.arrival for held in batch])
             while not work.wait(1.0):
                 connection.process_data_events(0)
             try:
@@ -212,25 +277,32 @@ class Consumer:
                              dependency=error.dependency)  # fmt: skip
             else:
                 self._paused = False
-                batch = self._answer(channel, batch, outcomes)
-            if batch:
-                if self._stopping:
-                    return
-                connection.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311
-                pause_s = min(PAUSE_LAST_S, pause_s * 2)
+                self._answer(channel, batch, outcomes)
+                return
+            if self._stopping:
+                return
+            connection.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311
+            pause_s = min(PAUSE_LAST_S, pause_s * 2)
 
     def _answer(
-        self, channel: BlockingChannel, batch: list[tuple[int, Arrival]], outcomes: list[Outcome]
-    ) -> list[tuple[int, Arrival]]:
-        again = []
-        for (tag, arrival), outcome in zip(batch, outcomes, strict=True):
+        self, channel: BlockingChannel, batch: list[_Held], outcomes: list[Outcome]
+    ) -> None:
+        done = set()
+        for held, outcome in zip(batch, outcomes, strict=True):
             if outcome is Outcome.FAILED:
-                again.append((tag, arrival))
+                pause_s = min(PAUSE_LAST_S, PAUSE_FIRST_S * 2.0**held.failures)
+                wait_s = random.uniform(pause_s / 2, pause_s)  # noqa: S311
+                held.failures, held.due_s = held.failures + 1, self._clock.monotonic_s() + wait_s
+                self._failed.append(held)
             elif outcome in _REASONS:
-                self._reject(channel, tag, _REASONS[outcome])
+                self._reject(channel, held.tag, _REASONS[outcome])
+                del self._unsettled[held.tag]
             else:
-                channel.basic_ack(tag)
-        return again
+                done.add(held.tag)
+        for tag, multiple in acknowledgements(self._unsettled, done):
+            channel.basic_ack(tag, multiple=multiple)
+        for tag in done:
+            del self._unsettled[tag]
 
     def _reject(self, channel: BlockingChannel, tag: int, reason: str) -> None:
         channel.basic_reject(tag, requeue=False)

@@ -6,39 +6,19 @@ event's id and its handled mark commits with the changes, so a duplicate, a seco
 sweeper racing the consumer gets the first answer again instead of a second effect (ADR-0002).
 """
 
-import random
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
-from typing import Final
 from uuid import UUID
 
-from structlog.contextvars import bound_contextvars
-
 from services.common.clock import Clock
-from services.common.errors import Conflict, Malformed, Problem, Refused, Unavailable
-from services.common.eventlog.record import Handled, RecordedEvent
-from services.common.eventlog.recording import Cause, Change, Recorder
+from services.common.eventlog.record import RecordedEvent
+from services.common.eventlog.recording import Recorder
+from services.common.messaging.failures import FAILURES_MAX, Failures
 from services.common.messaging.reaction import Reactor
-from services.common.telemetry import metrics
+from services.common.messaging.reactor_batch import CONFLICT_TRIES_MAX, Outcome, ReactorBatch
 from services.common.telemetry.logs import get_logger
 
-CONFLICT_TRIES_MAX: Final = 3
-FAILURES_MAX: Final = 5
-REMEMBERED_FAILURES_MAX: Final = 10_000
 _LOG = get_logger(__name__)
-
-
-class Outcome(Enum):
-    """What became of an event."""
-
-    HANDLED = "handled"
-    REFUSED = "refused"
-    IGNORED = "ignored"
-    FORGED = "forged"
-    DEAD = "dead"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +37,7 @@ class Arrival:
 
 
 class ReactorRunner:
-    """Runs one reactor's handlers."""
+    """Runs one reactor's handlers; safe to call from several threads."""
 
     def __init__(self, reactor: Reactor, recorder: Recorder, clock: Clock) -> None:
         """Bind the reactor to its service's recorder."""
@@ -65,21 +45,40 @@ class ReactorRunner:
         self._recorder = recorder
         self._log = recorder.log
         self._clock = clock
-        self._failures: OrderedDict[int, int] = OrderedDict()
+        self._failures = Failures()
 
     def run(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """Handle ``arrivals`` in order; the answers are in the same order.
 
         HANDLED, REFUSED and IGNORED may be acknowledged, FORGED (the log knows no such event) and
         DEAD belong in the dead-letter queue, FAILED is to be tried again (``FAILURES_MAX`` times,
-        then it becomes DEAD).
+        then it becomes DEAD). What the reactor has handled already is HANDLED without being
+        decided again.
 
         Raises:
             Unavailable: a dependency is down; nothing of the batch is to be acknowledged, and
                 running all of it again is safe.
         """
-        events = {e.position: e for e in self._log.read_positions([a.position for a in arrivals])}
-        return [self._arrived(arrival, events.get(arrival.position)) for arrival in arrivals]
+        positions = [arrival.position for arrival in arrivals]
+        events = {event.position: event for event in self._log.read_positions(positions)}
+        true = [self._is_true(one, events.get(one.position)) for one in arrivals]
+        claimed = dict.fromkeys(at for at, is_true in zip(positions, true, strict=True) if is_true)
+        handled = self._log.handled_among(self.reactor.name, list(claimed))
+        todo = [events[at] for at in claimed if at not in handled]
+        outcomes = dict(zip([e.position for e in todo], self.handle_all(todo), strict=True))
+        return [
+            outcomes.get(at, Outcome.HANDLED) if is_true else Outcome.FORGED
+            for at, is_true in zip(positions, true, strict=True)
+        ]
+
+    def handle_all(self, events: Sequence[RecordedEvent]) -> list[Outcome]:
+        """Handle events of the log, one commit where their handlers allow it.
+
+        Raises:
+            Unavailable: a dependency is down; handling all of them again is safe.
+        """
+        batch = ReactorBatch(self.reactor, self._recorder, self._clock, self._failures)
+        return batch.handle(events)
 
     def handle(self, event: RecordedEvent) -> Outcome:
         """Handle one event of the log.
@@ -87,102 +86,21 @@ class ReactorRunner:
         Raises:
             Unavailable: a dependency is down.
         """
-        started_s = self._clock.monotonic_s()
-        with bound_contextvars(
-            reactor=self.reactor.name,
-            event_id=str(event.event_id),
-            correlation_id=event.correlation_id,
-            causation_id=event.meta.get("causation_id"),
-            stream=event.stream,
-        ):
-            outcome = self._settle(event)
-            took_s = self._clock.monotonic_s() - started_s
-            metrics.event_handle_seconds.labels(self.reactor.name, outcome.value).observe(took_s)
-            _LOG.info(
-                "event_handled", type=event.type, position=event.position, outcome=outcome.value,
-                duration_ms=round(took_s * 1000, 1),
-            )  # fmt: skip
-        return outcome
+        return self.handle_all([event])[0]
 
     def failures_of(self, position: int) -> int:
         """Return how often the event at ``position`` failed in this process."""
-        return self._failures.get(position, 0)
+        return self._failures.of(position)
 
-    def _arrived(self, arrival: Arrival, event: RecordedEvent | None) -> Outcome:
+    def _is_true(self, arrival: Arrival, event: RecordedEvent | None) -> bool:
         wrong = _differences(arrival, event)
         if event is None or wrong:
             _LOG.error(
                 "message_without_event", reactor=self.reactor.name, position=arrival.position,
                 differs=wrong,
             )  # fmt: skip
-            return Outcome.FORGED
-        return self.handle(event)
-
-    def _settle(self, event: RecordedEvent) -> Outcome:
-        handler = self.reactor.handlers.get(event.type)
-        if handler is None:
-            return Outcome.IGNORED
-        try:
-            return self._react(event)
-        except Unavailable:
-            raise
-        except Malformed as error:
-            problem_fields = [problem.field for problem in error.problems]
-            _LOG.error("event_malformed", what=error.what, problems=problem_fields)
-            return Outcome.DEAD
-        except Exception as error:  # noqa: BLE001 - the boundary: counted, logged, not acked
-            return self._failed(event, error)
-
-    def _react(self, event: RecordedEvent) -> Outcome:
-        for attempt in range(1, CONFLICT_TRIES_MAX + 1):
-            try:
-                changes: Sequence[Change] = self.reactor.handlers[event.type](event)
-                outcome = Outcome.HANDLED
-            except Refused as refusal:
-                changes, outcome = (), Outcome.REFUSED
-                _LOG.warning("event_refused", refusal=refusal.code)
-            try:
-                self._record(event, changes)
-            except Conflict:
-                if attempt == CONFLICT_TRIES_MAX:
-                    raise
-                self._clock.sleep(random.uniform(0.005, 0.05) * attempt)  # noqa: S311
-            except Refused as refusal:
-                # Only the log itself refuses here (another digest or a foreign category): a fault
-                # of this service, never an answer to the event.
-                raise Malformed("reaction", (_problem(refusal.code),)) from refusal
-            else:
-                self._failures.pop(event.position, None)
-                return outcome
-        raise AssertionError
-
-    def _record(self, event: RecordedEvent, changes: Sequence[Change]) -> None:
-        name = self.reactor.name
-        identifier = str(event.event_id)
-        self._recorder.record(
-            changes,
-            source=name,
-            key=identifier,
-            cause=Cause.of(event, f"service:{name.partition('.')[0]}"),
-            asked=["reaction", identifier],
-            handled=Handled(reactor=name, position=event.position),
-        )
-
-    def _failed(self, event: RecordedEvent, error: Exception) -> Outcome:
-        count = self._failures.pop(event.position, 0) + 1
-        self._failures[event.position] = count
-        if len(self._failures) > REMEMBERED_FAILURES_MAX:
-            self._failures.popitem(last=False)
-        # The text of an exception may quote the payload, so only its type and place are logged.
-        frame = error.__traceback__
-        while frame is not None and frame.tb_next is not None:
-            frame = frame.tb_next
-        place = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else "?"
-        _LOG.error(
-            "handler_failed", error=type(error).__qualname__, place=place, attempt=count,
-            conflict=isinstance(error, Conflict),
-        )  # fmt: skip
-        return Outcome.DEAD if count >= FAILURES_MAX else Outcome.FAILED
+            return False
+        return True
 
 
 def _differences(arrival: Arrival, event: RecordedEvent | None) -> list[str]:
@@ -193,5 +111,6 @@ def _differences(arrival: Arrival, event: RecordedEvent | None) -> list[str]:
     return [name for name in names if getattr(arrival, name) != getattr(event, name)]
 
 
-def _problem(refusal: str) -> Problem:
-    return Problem("reaction", refusal, f"the log refused: {refusal}", f"sổ từ chối: {refusal}")
+__all__ = [
+    "CONFLICT_TRIES_MAX", "FAILURES_MAX", "Arrival", "Outcome", "ReactorRunner",
+]  # fmt: skip

@@ -25,7 +25,7 @@ from nameko.extensions import DependencyProvider, Entrypoint  # noqa: E402
 
 from services.common.errors import Unavailable  # noqa: E402
 from services.common.messaging import topology  # noqa: E402
-from services.common.messaging.consumer import Consumer  # noqa: E402
+from services.common.messaging.consumer import ACTS_MAX, BATCH_MAX, Consumer  # noqa: E402
 from services.common.messaging.reaction import Reactor  # noqa: E402
 from services.common.messaging.reactor_runner import (  # noqa: E402
     Arrival,
@@ -122,9 +122,11 @@ class ConsumeEntrypoint(Entrypoint):
         runtime: Runtime = self.container.config[RUNTIME]
         queue = topology.Queue(name=self._reactor, types=topology.BINDINGS[self._reactor])
         self._finished = Event()
+        acts = {one.name for one in self.container.config[REACTORS] if one.bind is None}
         self._consumer = Consumer(
-            queue, self._submit, runtime.clock, amqp_url=runtime.config.amqp_url
-        )
+            queue, self._submit, runtime.clock, amqp_url=runtime.config.amqp_url,
+            batch_max=ACTS_MAX if self._reactor in acts else BATCH_MAX,
+        )  # fmt: skip
         runtime.health.register(f"consumer:{self._reactor}", self._consumer.ready)
 
     def start(self) -> None:

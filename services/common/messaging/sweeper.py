@@ -23,6 +23,7 @@ SWEEP_EVERY_S: Final = 5.0
 SWEEP_OLDER_THAN: Final = timedelta(seconds=5)
 POISON_RETRY_MAX_S: Final = 300.0
 BATCH_MAX: Final = 500
+TOGETHER_MAX: Final = 100
 _LOCK_CLASS: Final = 0x4D435357  # "MCSW"
 _LOG = get_logger(__name__)
 
@@ -64,21 +65,30 @@ class Sweeper:
             reactor.name, reactor.types, recorded_before=before,
             limit=BATCH_MAX + len(self._not_before_s),
         )  # fmt: skip
-        for event in overdue:
-            tries, not_before_s = self._not_before_s.get(event.position, (0, 0.0))
-            if self._clock.monotonic_s() < not_before_s:
-                continue
-            if self._runner.handle(event) in {Outcome.HANDLED, Outcome.REFUSED, Outcome.IGNORED}:
-                self._not_before_s.pop(event.position, None)
-                metrics.reactor_swept_total.labels(reactor.name).inc()
-                settled += 1
-            else:
-                delay_s = min(POISON_RETRY_MAX_S, SWEEP_EVERY_S * 2.0 ** min(tries, 10))
-                self._not_before_s[event.position] = (
-                    tries + 1, self._clock.monotonic_s() + delay_s,
-                )  # fmt: skip
+        due = [event.position for event in overdue if self._is_due(event.position)]
+        events = {event.position: event for event in overdue}
+        for first in range(0, len(due), TOGETHER_MAX):
+            part = due[first : first + TOGETHER_MAX]
+            outcomes = self._runner.handle_all([events[position] for position in part])
+            for position, outcome in zip(part, outcomes, strict=True):
+                settled += self._note(position, outcome)
         self._log.advance_done_through(reactor.name, reactor.types, recorded_before=before)
         return settled
+
+    def _is_due(self, position: int) -> bool:
+        _tries, not_before_s = self._not_before_s.get(position, (0, 0.0))
+        return self._clock.monotonic_s() >= not_before_s
+
+    def _note(self, position: int, outcome: Outcome) -> int:
+        """Return 1 when the event is settled; another one is tried again later and later."""
+        if outcome in {Outcome.HANDLED, Outcome.REFUSED, Outcome.IGNORED}:
+            self._not_before_s.pop(position, None)
+            metrics.reactor_swept_total.labels(self._runner.reactor.name).inc()
+            return 1
+        tries, _not_before_s = self._not_before_s.get(position, (0, 0.0))
+        delay_s = min(POISON_RETRY_MAX_S, SWEEP_EVERY_S * 2.0 ** min(tries, 10))
+        self._not_before_s[position] = (tries + 1, self._clock.monotonic_s() + delay_s)
+        return 0
 
     def _lead(self, lead: psycopg.Connection, stopping: Callable[[], bool]) -> None:
         while not stopping():

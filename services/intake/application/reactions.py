@@ -111,6 +111,11 @@ def _result_handlers(log: EventLog) -> Mapping[str, Handler]:
     }
 
 
+def streams_read(event: RecordedEvent) -> Sequence[str]:
+    """Return the streams that the handler of ``event`` reads whole."""
+    return () if event.subject is None else (f"dossier-{event.subject}",)
+
+
 EVENT_HANDLERS: Final = {"intake.reactions": event_handlers}
 
 

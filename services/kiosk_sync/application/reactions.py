@@ -60,6 +60,11 @@ def event_handlers(log: EventLog, clock: Clock) -> Mapping[str, Handler]:
 EVENT_HANDLERS: Final = event_handlers
 
 
+def streams_read(event: RecordedEvent) -> Sequence[str]:
+    """Return the streams that the handler of ``event`` reads whole."""
+    return (event.stream,) if event.type == "payment.settled" else ()
+
+
 def _order(
     log: EventLog,
     event: RecordedEvent,

@@ -42,12 +42,18 @@ class Reactions:
 
     def reactor(self) -> Reactor:
         """Return the reactor with its handlers."""
-        handlers: dict[str, Handler] = {
+        clock = self._clock
+        return Reactor.batched(
+            REACTOR, self._log, lambda log: Reactions(log, clock).handlers(), _streams_read
+        )
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return the handler of each event type."""
+        return {
             **{name: partial(self._say, say) for name, say in SAID.items()},
             "dossier.notice_repeated": self.repeat,
             "kiosk.grant_stored": self.grant_stored,
         }
-        return Reactor(name=REACTOR, handlers=handlers)
 
     def _say(self, say: Say, event: RecordedEvent) -> Sequence[Change]:
         words = say(dict(facts_of([event]))[event.type])
@@ -145,6 +151,11 @@ class Reactions:
                 if data["grant"] == grant:
                     return event, data
         raise _missing("grant.release_issued")
+
+
+def _streams_read(event: RecordedEvent) -> Sequence[str]:
+    own = stream_of(notification_id(event))
+    return (own,) if event.subject is None else (own, f"dossier-{event.subject}")
 
 
 def origin_of(log: EventLog, dossier: str) -> Origin:

@@ -110,6 +110,11 @@ def event_handlers(log: EventLog, bank: Bank) -> Mapping[str, Handler]:
     }
 
 
+def payments_read(event: RecordedEvent) -> Sequence[str]:
+    """Return the streams that the handler of ``event`` reads whole."""
+    return () if event.subject is None else (f"payment-{event.subject}",)
+
+
 EVENT_HANDLERS: Final = {"payment.reactions": event_handlers}
 
 

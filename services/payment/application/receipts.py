@@ -51,6 +51,11 @@ def event_handlers(log: EventLog, symbol: str) -> Mapping[str, Handler]:
     return {"payment.settled": issue}
 
 
+def streams_read(event: RecordedEvent) -> Sequence[str]:
+    """Return the streams that the handler of ``event`` reads whole."""
+    return (event.stream,)
+
+
 def _lines(log: EventLog, settled: RecordedEvent) -> dict[str, int]:
     """Return what this settlement covers: everything asked since the one before."""
     due = {"le_phi": 0, "phi": 0}

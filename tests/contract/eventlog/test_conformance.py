@@ -15,6 +15,7 @@ from services.common.errors import Conflict, Malformed, Refused
 from services.common.eventlog.memory import MemoryLog
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.record import (
+    Appended,
     AppendRequest,
     Handled,
     StreamAppend,
@@ -94,6 +95,51 @@ def test_request_over_streams_is_all_or_nothing(log: EventLog) -> None:
     with pytest.raises(Conflict):
         log.append(request((free, 0, 1), (taken, 0, 1)))
     assert log.stream_version(free) == 0
+
+
+def test_requests_together_have_each_its_own_answer(log: EventLog) -> None:
+    """What is wrong with one request of many is its own answer; the good ones are appended."""
+    taken, new = fresh(), fresh()
+    known = request((taken, 0, 2))
+    first = log.append(known)
+    head = log.head()
+    bare = request(handled=Handled(reactor=REACTOR, position=head))
+    answers = log.append_all([
+        request((new, 0, 2)), request((taken, 0, 1)), known, request((fresh("payment"), 0, 1)),
+        request(("nodash", 0, 1)), bare, request((new, 2, 1)), request((fresh(), 0, 1)),
+    ])  # fmt: skip
+    kinds = [type(answer).__name__ for answer in answers]
+    assert kinds == [
+        "Appended", "Conflict", "Appended", "Refused", "Malformed", "Appended", "Appended",
+        "Appended",
+    ]  # fmt: skip
+    assert answers[2] == replace(first, duplicate=True)
+    assert log.head() == head + 4
+    assert [event.version for event in log.read_stream(new)] == [1, 2, 3]
+    assert log.handled_among(REACTOR, [head]) == {head}
+    assert log.append_all([]) == []
+
+
+def test_requests_together_are_in_their_order(log: EventLog) -> None:
+    """Requests for different streams stand in the log as they were given."""
+    asked = [request((fresh(), 0, 1)) for _ in range(50)]
+    head = log.head()
+    answers = log.append_all(asked)
+    assert [one.first_position for one in answers if isinstance(one, Appended)] == [
+        head + place for place in range(1, 51)
+    ]
+    streams = [event.stream for event in log.read_all(head)]
+    assert streams == [one.appends[0].stream for one in asked]
+
+
+def test_requests_together_are_one_commit(database: Database) -> None:
+    """PostgreSQL gives all of them the one time of their batch."""
+    log = database.log("motcua_intake")
+    head = log.head()
+    log.append_all([request((fresh(), 0, 1)) for _ in range(50)])
+    events = log.read_all(head)
+    log.close()
+    assert (len(events), len({event.recorded_at_us for event in events})) == (50, 1)
 
 
 def test_foreign_category_is_refused(log: EventLog) -> None:

@@ -173,6 +173,28 @@ def test_poison_is_dead_after_five_tries(
     assert broker.depth(ECHO.name) == 0
 
 
+def test_poison_holds_up_nobody(log: PostgresLog, own: PostgresLog, broker: Broker) -> None:
+    """While one of many is tried again and again, all behind it are answered, each once."""
+    broker.declare(ECHO.name)
+    events, calls = register(log, 250), []
+    poison = events[7]
+
+    def handler(event: RecordedEvent) -> list[Change]:
+        calls.append(event.position)
+        if event.event_id == poison.event_id:
+            raise ZeroDivisionError
+        return token_issued(event)
+
+    publish(broker, events)
+    with Echo(own, {"dossier.registered": handler}).consuming(broker.url):
+        wait_until(lambda: broker.depth(ECHO.dead_letter_queue) == 1, what="poison is dead")
+    last_try = len(calls) - 1 - calls[::-1].index(poison.position)
+    assert calls.index(events[-1].position) < last_try
+    assert calls.count(poison.position) == FAILURES_MAX
+    assert effects(log) == expected([event for event in events if event is not poison])
+    assert broker.depth(ECHO.name) == 0
+
+
 def test_the_sweeper_tries_poison_again_later_and_not_in_others_way(
     log: PostgresLog, own: PostgresLog
 ) -> None:
