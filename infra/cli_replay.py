@@ -9,8 +9,9 @@ import typer
 
 from infra.cli_query import AsForm, Form, say_rows
 from infra.cli_upkeep import projections
-from infra.replaying.running import Replayed, compare, replay
+from infra.replaying.running import Replayed, Work, compare, replay
 from infra.replaying.sources import From, source_of
+from infra.replaying.vectors import VectorProjection
 from services.auditing.application.moments import read_moment
 from services.common.config import Settings
 from services.common.errors import Refused
@@ -18,7 +19,7 @@ from services.common.integrity.bundle import on_terminal
 from services.common.messaging.building import workers_here
 from services.common.messaging.projector import Projection
 
-_COLUMNS = ("projection", "position", "rows", "seconds", "events/s", "digest", "live")
+_COLUMNS = ("projection", "fold", "position", "rows", "seconds", "events/s", "digest", "live")
 
 
 def replay_command(
@@ -30,6 +31,9 @@ def replay_command(
     path: Annotated[Path | None, typer.Option(help="Bundle, or folder of Parquet files.")] = None,
     to: Annotated[str, typer.Option(help="Position or time; the end when left out.")] = "",
     jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: one a processor.")] = 0,
+    by_sql: Annotated[
+        bool, typer.Option("--sql", help="Fold Parquet columns by SQL, where the fold permits it.")
+    ] = False,
     with_live: Annotated[
         bool, typer.Option("--compare", help="Compare with the live tables at their checkpoint.")
     ] = False,
@@ -53,19 +57,18 @@ def replay_command(
         log_id = settings.whole("MOTCUA_LOG_ID", low=1)
         settings.finish()
     source = source_of(how, url, log_id, path)
-    moment, workers = read_moment(to, field="to"), jobs or workers_here()
-    done = [
-        compare(one, source, url, jobs=workers, progress=on_terminal())
-        if with_live
-        else replay(one, source, to=moment, jobs=workers, progress=on_terminal())
-        for one in chosen
-    ]
-    say_rows(_COLUMNS, [_row(one) for one in done], form)
-    for one in done:
-        if one.difference is not None:
-            typer.echo(f"{one.projection}: they part in {one.difference.table}, first at")
-            typer.echo(f"  replayed  {one.difference.replayed or '(no more rows)'}")
-            typer.echo(f"  live      {one.difference.live or '(no more rows)'}")
+    moment, done = read_moment(to, field="to"), list[Replayed]()
+    for one in chosen:
+        sql = by_sql and (bool(names) or isinstance(one, VectorProjection))
+        work = Work(jobs=jobs or workers_here(), by_sql=sql, progress=on_terminal())
+        done.append(
+            compare(one, source, url, work) if with_live else replay(one, source, moment, work)
+        )
+    if form is Form.TABLE:
+        for said in done:
+            _tell(said)
+    else:
+        say_rows(_COLUMNS, [_row(one) for one in done], form)
     raise typer.Exit(int(any(one.difference is not None for one in done)))
 
 
@@ -80,7 +83,24 @@ def _chosen(names: list[str]) -> list[Projection]:
     return [known[name] for name in names or sorted(known)]
 
 
-def _row(one: Replayed) -> tuple[object, ...]:
+def _tell(said: Replayed) -> None:
+    """Say it for eyes; a digest has no place in a narrow table."""
+    name, fold, position, rows, seconds, rate, digest, live = _row(said)
+    typer.echo(
+        f"{name:18} {rows:,} rows at position {position:,} after {seconds} s"
+        f" ({rate:,} events/s, by {fold})\n  {digest}"
+        + (f"  live: {live}" if said.compared else "")
+    )
+    if said.difference is not None:
+        typer.echo(f"  they part in {said.difference.table}, first at")
+        typer.echo(f"    replayed  {said.difference.replayed or '(no more rows)'}")
+        typer.echo(f"    live      {said.difference.live or '(no more rows)'}")
+
+
+def _row(one: Replayed) -> tuple[str, str, int, int, float, int, str, str]:
     live = "not asked" if not one.compared else "equal" if one.difference is None else "DIFFERENT"
     rate = round(one.position / one.seconds) if one.seconds else 0
-    return (one.projection, one.position, one.rows, round(one.seconds, 2), rate, one.digest, live)
+    fold = "sql" if one.by_sql else "rows"
+    return (
+        one.projection, fold, one.position, one.rows, round(one.seconds, 2), rate, one.digest, live,
+    )  # fmt: skip

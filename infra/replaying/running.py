@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ import psycopg
 from psycopg import sql
 
 from infra.replaying.digests import Difference, Lines
-from infra.replaying.sources import WholeLog
+from infra.replaying.sources import Columns, WholeLog
+from infra.replaying.vectors import Rows, VectorProjection, fold_columns
 from services.auditing.application.moments import Moment
 from services.common.errors import Refused, Unavailable
 from services.common.messaging.building import (
@@ -47,6 +48,7 @@ class Replayed:
         rows: of all its tables.
         digest: of all rows; equal to that of live tables with these rows.
         seconds: reading, folding and digesting.
+        by_sql: folded by SQL.
         compared: whether it was compared with the live tables.
         difference: the first row that differs from them.
     """
@@ -56,29 +58,41 @@ class Replayed:
     rows: int
     digest: str
     seconds: float
+    by_sql: bool = False
     compared: bool = False
     difference: Difference | None = None
 
 
-def replay(
-    projection: Projection, source: WholeLog, *, to: Moment, jobs: int, progress: Progress,
-    each: int = EVENTS_PER_SEGMENT,
-) -> Replayed:  # fmt: skip
-    """Replay ``projection`` from ``source`` up to ``to`` in ``jobs`` processes.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """How it is done.
+
+    Attributes:
+        jobs: processes that fold, or threads of SQL; 1 folds in this process.
+        each: about so many events are folded at once in a process.
+        by_sql: fold Parquet columns by SQL.
+        progress: told positions done and in all.
+    """
+
+    jobs: int = 1
+    each: int = EVENTS_PER_SEGMENT
+    by_sql: bool = False
+    progress: Progress = lambda _done, _total: None
+
+
+def replay(projection: Projection, source: WholeLog, to: Moment, work: Work) -> Replayed:
+    """Replay ``projection`` from ``source`` up to ``to``.
 
     Raises:
-        Refused: ``no_fold_in_memory``.
+        Refused: ``no_fold_in_memory``, ``no_fold_by_sql``.
         Unavailable: the log is down or a process died.
         Malformed: the source is broken.
     """
-    with _replayed(projection, source, to, (jobs, each), progress) as (done, _):
+    with _replayed(projection, source, to, work) as (done, _):
         return done
 
 
-def compare(
-    projection: Projection, source: WholeLog, live_url: str, *, jobs: int, progress: Progress,
-    each: int = EVENTS_PER_SEGMENT,
-) -> Replayed:  # fmt: skip
+def compare(projection: Projection, source: WholeLog, live_url: str, work: Work) -> Replayed:
     """Replay up to the live checkpoint and compare row by row.
 
     Raises:
@@ -88,12 +102,9 @@ def compare(
         with psycopg.connect(live_url, connect_timeout=5, options=_SESSION) as live:
             live.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             to = Moment(position=_checkpoint(live, projection))
-            with _replayed(projection, source, to, (jobs, each), progress) as (done, lines):
-                return Replayed(
-                    projection=done.projection, position=done.position, rows=done.rows,
-                    digest=done.digest, seconds=done.seconds, compared=True,
-                    difference=lines.difference(live, projection),
-                )  # fmt: skip
+            with _replayed(projection, source, to, work) as (done, lines):
+                found = lines.difference(live, projection)
+                return replace(done, compared=True, difference=found)
     except psycopg.errors.InsufficientPrivilege as error:
         schema = projection.name.partition(".")[0]
         raise Refused(
@@ -105,29 +116,51 @@ def compare(
 
 @contextmanager
 def _replayed(
-    projection: Projection, source: WholeLog, to: Moment, shared: tuple[int, int],
-    progress: Progress,
-) -> Iterator[tuple[Replayed, Lines]]:  # fmt: skip
+    projection: Projection, source: WholeLog, to: Moment, work: Work
+) -> Iterator[tuple[Replayed, Lines]]:
+    began_s, head = time.monotonic(), source.head()
+    through = head if to.position is None else min(head, to.position)
+    with tempfile.TemporaryDirectory(prefix="motcua-replay-") as folder:
+        lines = Lines(projection, Path(folder))
+        if work.by_sql:
+            for table, columns, rows in _by_sql(projection, source, to, work, Path(folder)):
+                lines.add(table, columns, rows)
+        else:
+            for chunk in _by_fold(projection, source, through, to.until_us, work):
+                lines.add(chunk.table, chunk.columns, chunk.rows)
+        digest = lines.digest()
+        yield Replayed(
+            projection=projection.name, position=through, rows=lines.rows, digest=digest,
+            seconds=time.monotonic() - began_s, by_sql=work.by_sql,
+        ), lines  # fmt: skip
+
+
+def _by_fold(
+    projection: Projection, source: WholeLog, through: int, until_us: int | None, work: Work
+) -> Iterator[Chunk]:
     if not isinstance(projection, BulkProjection):
         raise Refused(
             "no_fold_in_memory", f"{projection.name} folds in tables only",
             f"{projection.name} chỉ dựng được trong bảng", field="projection",
         )  # fmt: skip
-    jobs, each = shared
-    began_s = time.monotonic()
-    head = source.head()
-    through = head if to.position is None else min(head, to.position)
-    with tempfile.TemporaryDirectory(prefix="motcua-replay-") as folder:
-        lines = Lines(projection, Path(folder))
-        parts = parts_of(projection, source, through, each=each, until_us=to.until_us, least=jobs)
-        chunks = build(parts, jobs, progress) if jobs > 1 else _here(parts, progress)
-        for chunk in chunks:
-            lines.add(chunk.table, chunk.columns, chunk.rows)
-        digest = lines.digest()
-        yield Replayed(
-            projection=projection.name, position=through, rows=lines.rows, digest=digest,
-            seconds=time.monotonic() - began_s,
-        ), lines  # fmt: skip
+    parts = parts_of(
+        projection, source, through, each=work.each, until_us=until_us, least=work.jobs
+    )
+    if work.jobs > 1:
+        yield from build(parts, work.jobs, work.progress)
+    else:
+        yield from _here(parts, work.progress)
+
+
+def _by_sql(
+    projection: Projection, source: WholeLog, to: Moment, work: Work, folder: Path
+) -> Iterator[Rows]:
+    if not isinstance(projection, VectorProjection) or not isinstance(source, Columns):
+        raise Refused(
+            "no_fold_by_sql", f"{projection.name} from {type(source).__name__} has no fold by SQL",
+            f"{projection.name} không dựng được bằng SQL", field="projection",
+        )  # fmt: skip
+    return fold_columns(projection, source.files, to, jobs=work.jobs, folder=folder)
 
 
 def _here(parts: Sequence[Part], progress: Progress) -> Iterator[Chunk]:

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import ClassVar
 
 from services.common import contracts
 from services.common.canonical import Json
@@ -10,9 +11,11 @@ from services.common.clock import to_micros
 from services.common.eventlog.record import RecordedEvent
 from services.common.messaging.rows import RowChange, RowProjection
 from services.intake.domain.transitions import TRANSITIONS
+from services.intake.projections.dossier_vector import vector
 
 _CREATES = ("dossier.registered", "dossier.imported")
 _COLUMNS = ("code", "due_at", "return_machine")
+_NOT_FROM = ("dossier.report_disputed", "dossier.reported")
 
 
 class DossierProjection(RowProjection):
@@ -42,6 +45,8 @@ class DossierProjection(RowProjection):
         CREATE INDEX IF NOT EXISTS dossier_queue ON intake.dossier (office, status, registered_at)
     """
 
+    vectors: ClassVar[Mapping[str, str]] = {"dossier": vector(_CREATES, _COLUMNS, _NOT_FROM)}
+
     def changes(self, event: RecordedEvent) -> Iterator[RowChange]:
         """Return what one event does to its dossier's row."""
         data = contracts.current(event.type, event.schema, event.data)
@@ -68,7 +73,7 @@ def _values(event: RecordedEvent, data: Mapping[str, Json]) -> dict[str, object]
     if target is not None:
         values |= {"status": target, "moved_at": event.recorded_at_us}
     for name in _COLUMNS:
-        if name in data and event.type not in {"dossier.report_disputed", "dossier.reported"}:
+        if name in data and event.type not in _NOT_FROM:
             values[name] = data[name]
     if values.get("due_at") is not None:
         values["due_at"] = to_micros(datetime.fromisoformat(str(data["due_at"])))

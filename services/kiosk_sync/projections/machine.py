@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fleet as a table: one row for each machine."""
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Final
 
 from services.common.eventlog.record import RecordedEvent
 from services.common.messaging.rows import RowChange, RowProjection
@@ -31,6 +31,31 @@ class MachineProjection(RowProjection):
             last_seen bigint NOT NULL DEFAULT 0
         )
     """
+
+    vectors: ClassVar[Mapping[str, str]] = {
+        "machine": """
+        WITH known AS (
+            SELECT substr(stream, 8) AS serial, min(position) AS since,
+                coalesce(max(CAST(data->>'epoch' AS bigint)), 0) AS epoch,
+                arg_max(type, position) AS standing
+            FROM event
+            WHERE type IN ('config.machine_enrolled', 'config.machine_revoked',
+                'config.machine_quarantined') AND starts_with(stream, 'config-')
+            GROUP BY serial
+        ), journal AS (
+            SELECT split_part(stream, '-', 2) AS serial, max(position) AS position,
+                arg_max(version, position) AS seq, arg_max(type, position) AS type,
+                arg_max(recorded_us, position) AS seen
+            FROM event WHERE starts_with(stream, 'kiosk-') GROUP BY serial
+        )
+        SELECT known.serial, known.epoch,
+            CASE standing WHEN 'config.machine_enrolled' THEN 'may_speak'
+                WHEN 'config.machine_revoked' THEN 'revoked' ELSE 'quarantined' END AS standing,
+            coalesce(journal.seq, 0) AS journal_seq, journal.type AS journal_type,
+            coalesce(journal.seen, 0) AS last_seen
+        FROM known LEFT JOIN journal ON journal.serial = known.serial AND position > since
+    """
+    }
 
     def changes(self, event: RecordedEvent) -> Iterator[RowChange]:
         """Return what one event does; others than journals and enrolments change nothing."""

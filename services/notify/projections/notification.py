@@ -2,7 +2,7 @@
 """The delivery log as a table: one row for each message."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 from services.common.canonical import Json
 from services.common.eventlog.record import RecordedEvent
@@ -44,6 +44,41 @@ class NotificationProjection(RowProjection):
         CREATE INDEX IF NOT EXISTS notification_of_dossier
             ON notify.notification (dossier, asked)
     """
+
+    vectors: ClassVar[Mapping[str, str]] = {
+        "notification": """
+        WITH told AS (
+            SELECT stream,
+                min(position) FILTER (type = 'notification.requested') AS asked,
+                arg_min(
+                    {'dossier': subject, 'data': data, 'recorded_us': recorded_us}, position
+                ) FILTER (type = 'notification.requested') AS first,
+                max(position) FILTER (type <> 'notification.requested') AS later,
+                arg_max(
+                    {'type': type, 'schema': schema, 'data': data, 'recorded_us': recorded_us},
+                    position
+                ) FILTER (type <> 'notification.requested') AS last
+            FROM event
+            WHERE type IN ('notification.requested', 'notification.attempted',
+                'notification.accepted', 'notification.failed', 'notification.outcome_unknown',
+                'notification.delivered')
+            GROUP BY stream
+        ), became AS (
+            SELECT stream, asked, first, CASE WHEN later > asked THEN last END AS last
+            FROM told WHERE asked IS NOT NULL
+        )
+        SELECT substr(stream, 14) AS notification, first.dossier AS dossier,
+            coalesce(first.data->'params'->>'code', '') AS code,
+            first.data->>'template' AS template,
+            coalesce(substr(last.type, 14), 'requested') AS state,
+            last.data->>'state' AS receipt,
+            CASE WHEN last.type = 'notification.outcome_unknown' AND last.schema = 1
+                THEN 'operations' ELSE last.data->>'owner' END AS owner,
+            last.data->>'due_at' AS due_at, asked,
+            coalesce(last.recorded_us, first.recorded_us) AS changed_at
+        FROM became
+    """
+    }
 
     def changes(self, event: RecordedEvent) -> Iterator[RowChange]:
         """Return what one event does to its message's row."""

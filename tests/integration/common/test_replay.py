@@ -10,7 +10,7 @@ import pytest
 from infra.cli_replay import replay_command
 from infra.cli_upkeep import projections
 from infra.generating.loading import Generated
-from infra.replaying.running import compare, replay
+from infra.replaying.running import Work, compare, replay
 from infra.replaying.sources import From, source_of
 from services.auditing.application.moments import Moment
 from services.common.audit.export import export
@@ -21,7 +21,7 @@ from tests.support.database import LOG_ID, Database
 from tests.support.generated import fill_generated
 from tests.support.sealed_log import motcua, seal
 
-EVENTS = 10_000
+EVENTS = 5_000
 ALL = projections()
 NAMES = sorted(ALL)
 
@@ -29,10 +29,6 @@ NAMES = sorted(ALL)
 def url_of(database: Database, projection: Projection) -> str:
     """Return the login that owns a read model."""
     return database.url_for(f"motcua_{projection.name.partition('.')[0]}")
-
-
-def quiet(_done: int, _total: int) -> None:
-    """Say nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -74,16 +70,27 @@ def test_every_way_makes_the_same_rows(
     """The digest of every read model is that of the live tables, in parts and as a whole."""
     source = source_of(how, database.url_for("motcua_audit"), LOG_ID, bundle)
     for name, projection in ALL.items():
-        done = replay(projection, source, to=Moment(), jobs=1, progress=quiet)
+        done = replay(projection, source, Moment(), Work())
         assert (done.digest, done.projection) == (live[name], name)
         assert done.rows
+
+
+def test_sql_over_columns_makes_the_same_rows(live: dict[str, str], bundle: Path) -> None:
+    """Where a fold permits it, a query yields the rows of the live tables; custody does not."""
+    source = source_of(From.PARQUET, "", 0, bundle)
+    for name in ("intake.dossiers", "kiosk_sync.fleet", "notify.messages"):
+        done = replay(ALL[name], source, Moment(), Work(by_sql=True))
+        assert (done.digest, done.by_sql) == (live[name], True), name
+    with pytest.raises(Refused) as refused:
+        replay(ALL["intake.custody"], source, Moment(), Work(by_sql=True))
+    assert refused.value.code == "no_fold_by_sql"
 
 
 def test_processes_share_the_work(database: Database, live: dict[str, str]) -> None:
     """Two processes, a part each, make the same rows."""
     source = source_of(From.COPY, database.url_for("motcua_audit"), LOG_ID, None)
     name = "intake.dossiers"
-    assert replay(ALL[name], source, to=Moment(), jobs=2, progress=quiet).digest == live[name]
+    assert replay(ALL[name], source, Moment(), Work(jobs=2)).digest == live[name]
 
 
 def test_rows_that_do_not_fit_memory_go_through_files(
@@ -93,7 +100,7 @@ def test_rows_that_do_not_fit_memory_go_through_files(
     monkeypatch.setattr("infra.replaying.digests.LINES_PER_RUN", 100)
     source = source_of(From.COPY, database.url_for("motcua_audit"), LOG_ID, None)
     name = "notify.messages"
-    done = replay(ALL[name], source, to=Moment(), jobs=1, progress=quiet, each=1_000)
+    done = replay(ALL[name], source, Moment(), Work(each=1_000))
     assert done.digest == live[name]
 
 
@@ -111,7 +118,7 @@ def test_the_past_is_the_same_by_position_and_time(database: Database, made: Gen
     projection = ALL["intake.dossiers"]
 
     def past(moment: Moment) -> str:
-        return replay(projection, source, to=moment, jobs=1, progress=quiet).digest
+        return replay(projection, source, moment, Work()).digest
 
     assert past(Moment(position=last)) == past(Moment(until_us=recorded_us)) != past(Moment())
 
@@ -121,7 +128,7 @@ def test_a_changed_row_is_found(database: Database, live: dict[str, str]) -> Non
     name = "intake.dossiers"
     url = url_of(database, ALL[name])
     source = source_of(From.COPY, url, LOG_ID, None)
-    good = compare(ALL[name], source, url, jobs=1, progress=quiet)
+    good = compare(ALL[name], source, url, Work())
     assert (good.digest, good.compared, good.difference) == (live[name], True, None)
     change = "UPDATE intake.dossier SET disputed = disputed + %s WHERE dossier = %s"
     with psycopg.connect(url, autocommit=True) as owner:
@@ -139,10 +146,7 @@ def test_what_cannot_be_compared_is_refused(database: Database, made: Generated)
     """Another service's tables, and a moment of the past, are no comparison."""
     source = source_of(From.COPY, database.url_for("motcua_audit"), LOG_ID, None)
     with pytest.raises(Refused) as refused:
-        compare(
-            ALL["intake.dossiers"], source, database.url_for("motcua_notify"), jobs=1,
-            progress=quiet,
-        )  # fmt: skip
+        compare(ALL["intake.dossiers"], source, database.url_for("motcua_notify"), Work())
     assert refused.value.code == "wrong_login"
     with pytest.raises(Refused) as refused:
         replay_command(with_live=True, to=str(made.events))
