@@ -173,13 +173,45 @@ def restore(path: Path, noted: Backup, server_url: str, database: str) -> list[s
                 server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
                 raise
     except psycopg.errors.DuplicateDatabase as error:
-        raise Refused(
-            "database_exists", f"{database} exists; nothing is restored over it",
-            f"{database} đã có, không ghi đè", field="database",
-        ) from error  # fmt: skip
+        raise _exists(database) from error
     except psycopg.Error as error:
         raise Unavailable("postgresql", str(error)) from error
     return made
+
+
+def restore_closed(path: Path, noted: Backup, server_url: str, database: str) -> None:
+    """Restore as ``restore``, but a log appears under its name closed, or not at all.
+
+    Nobody knows yet whether its end is missing. May be begun anew after it was interrupted.
+
+    Raises:
+        Refused, Unavailable: as ``restore``.
+    """
+    part = f"{database}_restoring"
+    name, part_name = sql.Identifier(database), sql.Identifier(part)
+    try:
+        with psycopg.connect(server_url, autocommit=True, connect_timeout=10) as server:
+            row = server.execute("SELECT FROM pg_database WHERE datname = %s", (database,))
+            if row.fetchone() is not None:
+                raise _exists(database)
+            server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(part_name))
+            restore(path, noted, server_url, part)
+            if noted.kind == "log":
+                with psycopg.connect(make_conninfo(server_url, dbname=part)) as connection:
+                    connection.execute(
+                        "SELECT eventlog.close_log(%s, %s)",
+                        (noted.log_id, f"restored from the backup of {noted.taken_at}"),
+                    )
+            server.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(part_name, name))
+    except psycopg.Error as error:
+        raise Unavailable("postgresql", str(error)) from error
+
+
+def _exists(database: str) -> Refused:
+    return Refused(
+        "database_exists", f"{database} exists; nothing is restored over it",
+        f"{database} đã có, không ghi đè", field="database",
+    )  # fmt: skip
 
 
 class _Snapshot:

@@ -10,7 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from infra.backups import back_up_keys, back_up_log
+from infra.backups import (
+    back_up_keys,
+    back_up_log,
+    digest_of_dump,
+    read_backup,
+    restore_closed,
+)
 from infra.cli_upkeep import projections
 from infra.drill import Drilled, drill
 from services.common.clock import SystemClock
@@ -59,6 +65,27 @@ def backup_keys(folder: Folder) -> None:
     except OSError as error:
         raise Refused("cannot_write", str(error), "không ghi được") from error
     typer.echo(f"{note}: {noted.keys} wrapped keys, {noted.size_bytes:,} bytes")
+
+
+def restore_command(
+    note: Annotated[Path, typer.Argument(help="Note (.json) of a backup of the log or the keys.")],
+    database: Annotated[str, typer.Option(help="Database to be made; must not exist.")],
+) -> None:
+    """Restore a backup to a new database (as administrator); a log comes back closed.
+
+    Reads MOTCUA_RESTORE_ADMIN_URL. Go on with `motcua migrate`, then `motcua epoch resume|open`.
+    """
+    settings = Settings(os.environ)
+    url = settings.url("MOTCUA_RESTORE_ADMIN_URL", ("postgresql", "postgres"))
+    settings.finish()
+    try:
+        noted = read_backup(note)
+        if digest_of_dump(note, noted) != noted.sha256:
+            raise Refused("dump_changed", "it is not the dump of the note", "tệp đã bị thay đổi")
+        restore_closed(note, noted, url, database)
+    except OSError as error:
+        raise Refused("cannot_restore", str(error), "không khôi phục được") from error
+    typer.echo(f"{database}: restored as of {noted.taken_at}")
 
 
 def restore_drill(

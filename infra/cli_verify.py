@@ -2,6 +2,7 @@
 """``motcua verify|export|columns|checkpoint|seal-key``: proofs about the log."""
 
 import os
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -11,8 +12,10 @@ import psycopg
 import typer
 
 from services.common.audit.bundling import parquet_writer
+from services.common.audit.cosigning import read_witnesses
 from services.common.audit.export import export
-from services.common.audit.sealer import origin_of
+from services.common.audit.outside import seen_by
+from services.common.audit.seals import origin_of
 from services.common.audit.verify import verify_log
 from services.common.config import Settings
 from services.common.errors import Refused, Unavailable
@@ -26,7 +29,7 @@ from services.common.integrity.bundle import (
     verify_bundle,
 )
 from services.common.integrity.checker import Report
-from services.common.integrity.notes import NoteError, Signer
+from services.common.integrity.notes import NoteError, Signer, VerifierKey
 
 Key = Annotated[
     list[str],
@@ -37,12 +40,18 @@ Known = Annotated[
     typer.Option(help="Checkpoint kept elsewhere that the log has to contain."),
 ]
 
+Asked = Annotated[
+    list[str] | None,
+    typer.Option("--witness", help="'<url> <verifier key>': what it cosigned has to be there."),
+]
+
 
 def verify(
     key: Key,
     *,
     bundle: Annotated[Path | None, typer.Option(help="Verify this bundle instead.")] = None,
     known: Known = None,
+    witness: Asked = None,
     as_json: Annotated[bool, typer.Option("--json", help="Say it as JSON.")] = False,
 ) -> None:
     """Check every event, every seal and the tables beside the log (as audit).
@@ -54,6 +63,7 @@ def verify(
     try:
         keys = read_keys(key)
         notes = [path.read_text(encoding="utf-8") for path in known or ()]
+        notes += [note for one in witness or () for note in notes_of(one, keys)]
         if bundle is not None:
             report = verify_bundle(bundle, keys, known=notes, progress=on_terminal())
             _add_copy(report, bundle)
@@ -102,6 +112,12 @@ def _copies() -> ModuleType:
     return import_module("services.common.audit.copies")
 
 
+def notes_of(place: str, keys: Sequence[VerifierKey]) -> list[str]:
+    """Return what a witness has of the logs that ``keys`` name; raises NoteError, OSError."""
+    origins = sorted({key.name for key in keys})
+    return [note for at in read_witnesses(place) for _, note in seen_by(at, origins, keys)]
+
+
 def checkpoint() -> None:
     """Print the newest checkpoint with its cosignatures; keep it where nobody of ours can write.
 
@@ -124,11 +140,12 @@ def checkpoint() -> None:
     typer.echo(f"{row[0]}{row[1]}", nl=False)
 
 
-def seal_key() -> None:
-    """Print the verifier key of MOTCUA_SEAL_KEY, for MOTCUA_LOG_ID and MOTCUA_LOG_EPOCH."""
+def seal_key(
+    *, epoch: Annotated[int, typer.Option(min=1, help="Under its name in this epoch.")] = 1
+) -> None:
+    """Print the verifier key of MOTCUA_SEAL_KEY, for MOTCUA_LOG_ID."""
     settings = Settings(os.environ)
     log_id = settings.whole("MOTCUA_LOG_ID", low=1)
-    epoch = settings.whole("MOTCUA_LOG_EPOCH", 1, low=1)
     seed = settings.key("MOTCUA_SEAL_KEY")
     settings.finish()
     typer.echo(str(Signer(origin_of(log_id, epoch), seed).verifier))

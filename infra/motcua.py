@@ -14,6 +14,7 @@ import typer
 
 from infra import cli_backup, cli_query, cli_upkeep, cli_verify
 from infra.cli_contracts import contracts
+from infra.cli_epoch import epoch
 from infra.cli_generate import generate_command
 from infra.cli_questions import questions_command
 from infra.cli_replay import replay_command
@@ -48,6 +49,8 @@ app.command("checkpoint")(cli_verify.checkpoint)
 app.command("seal-key")(cli_verify.seal_key)
 app.command("rebuild")(cli_upkeep.rebuild)
 app.add_typer(cli_backup.backup, name="backup")
+app.command("restore")(cli_backup.restore_command)
+app.add_typer(epoch, name="epoch")
 app.command("restore-drill")(cli_backup.restore_drill)
 app.command("generate")(generate_command)
 app.command("replay")(replay_command)

@@ -15,7 +15,7 @@ from psycopg import sql
 from infra.audit_books import Line, dossiers_of, shelf_of
 from infra.local.settings import LOG_ID, Stack
 from infra.local.system import wait_until
-from services.common.audit.sealer import origin_of
+from services.common.audit.seals import origin_of
 from services.common.audit.verify import verify_log
 from services.common.clock import SystemClock
 from services.common.eventlog.postgres import PostgresLog

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from infra.local.pki import Authority
 from infra.local.servers import Addresses
 from infra.local.system import free_port
-from services.common.audit.sealer import origin_of
+from services.common.audit.seals import origin_of
 from services.common.eventlog.migrate import LOGINS
 from services.common.integrity.notes import COSIGNATURE, Signer
 

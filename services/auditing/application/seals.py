@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from services.common.audit.sealing import TamperedError, checked_leaf
+from services.common.audit.sealing import checked_leaf
+from services.common.audit.seals import TamperedError
 from services.common.eventlog.record import RecordedEvent
 from services.common.integrity.merkle import ProofError
 from services.common.integrity.notes import (

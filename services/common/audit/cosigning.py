@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 import psycopg
 import requests
 
-from services.common.audit.sealing import SqlTree, TamperedError
+from services.common.audit.sealing import SqlTree
+from services.common.audit.seals import TamperedError
 from services.common.clock import SystemClock, to_micros
 from services.common.integrity.merkle import consistency_proof
 from services.common.integrity.notes import COSIGNATURE, Note, NoteError, VerifierKey
@@ -25,6 +26,7 @@ from services.common.integrity.witnessing import (
     BODY_MAX,
     CONFLICT,
     SIZE_TYPE,
+    UNPROCESSABLE,
     AddCheckpoint,
     checked_cosignature,
 )
@@ -83,6 +85,7 @@ class Asking:
         self._place = place
         self._http = requests.Session()
         self._http.trust_env = False
+        self.contradicted = False
         row = connection.execute(_COSIGNED, (log_id, place.key.name)).fetchone()
         self.stored = self._old = 0 if row is None else int(row[0])
 
@@ -96,6 +99,7 @@ class Asking:
         if row is None or row[0] <= self.stored:
             metrics.cosign_lag_seconds.labels(self._place.key.name).set(0)
             return IDLE
+        self.contradicted = False
         outcome = self._ask(int(row[0]), str(row[1]))
         metrics.cosign_total.labels(self._place.key.name, outcome).inc()
         self._measure()
@@ -108,10 +112,12 @@ class Asking:
                 # The witness knows where we stand; what we remember of it may be older.
                 self._old = int(answer[2])
                 if self._old > size:
+                    self.contradicted = True
                     _LOG.critical("witness_knows_more", size=size, witness_size=self._old)
                     return AHEAD
                 answer = self._post(size, note)
             if answer[0] != _OK:
+                self.contradicted = answer[0] in {CONFLICT, UNPROCESSABLE}
                 level = _LOG.warning if answer[0] >= 500 else _LOG.error  # noqa: PLR2004
                 level("cosigning_refused", witness=self._place.key.name, status=answer[0])
                 return UNAVAILABLE if answer[0] >= 500 else REFUSED  # noqa: PLR2004
@@ -148,12 +154,16 @@ class Asking:
 
 
 def start_cosigning(
-    database_url: str, log_id: int, places: Sequence[WitnessPlace], stopping: threading.Event
-) -> list[threading.Thread]:
-    """Start a thread for each witness; all end soon after ``stopping``."""
+    database_url: str, log_id: int, places: Sequence[WitnessPlace], stopping: threading.Event,
+    doubt: threading.Event,
+) -> list[threading.Thread]:  # fmt: skip
+    """Start a thread for each witness; all end soon after ``stopping``.
+
+    ``doubt`` is set when a witness says that our log is not the one it saw before.
+    """
     threads = [
         threading.Thread(
-            target=_run, args=(database_url, log_id, place, stopping),
+            target=_run, args=(database_url, log_id, place, stopping, doubt),
             name=f"witness {place.key.name}", daemon=True,
         )
         for place in places
@@ -163,7 +173,10 @@ def start_cosigning(
     return threads
 
 
-def _run(database_url: str, log_id: int, place: WitnessPlace, stopping: threading.Event) -> None:
+def _run(
+    database_url: str, log_id: int, place: WitnessPlace, stopping: threading.Event,
+    doubt: threading.Event,
+) -> None:  # fmt: skip
     pause_s = EVERY_S
     while not stopping.is_set():
         try:
@@ -175,6 +188,8 @@ def _run(database_url: str, log_id: int, place: WitnessPlace, stopping: threadin
                     asking = Asking(connection, log_id, place)
                     while not stopping.is_set():
                         good = asking.step() in {IDLE, COSIGNED}
+                        if asking.contradicted:
+                            doubt.set()
                         pause_s = EVERY_S if good else min(PAUSE_LAST_S, pause_s * 2)
                         stopping.wait(random.uniform(pause_s / 2, pause_s))  # noqa: S311
         except psycopg.Error as error:

@@ -42,9 +42,12 @@ def _notes(url: str, log_id: int) -> list[tuple[int, str]]:
         with psycopg.connect(url, connect_timeout=5) as connection:
             rows = connection.execute(
                 "SELECT c.size, c.note, coalesce(string_agg(s.line || E'\\n', ''"
-                " ORDER BY s.witness), '') FROM eventlog.checkpoint AS c"
-                " LEFT JOIN eventlog.cosignature AS s USING (log_id, size)"
-                " WHERE c.log_id = %s GROUP BY c.size, c.note ORDER BY c.size",
+                " ORDER BY s.witness), '') FROM (SELECT log_id, size, note, 0 AS epoch"
+                " FROM eventlog.checkpoint UNION ALL SELECT log_id, base, note, epoch"
+                " FROM eventlog.epoch) AS c"
+                " LEFT JOIN eventlog.cosignature AS s"
+                " ON (s.log_id, s.size, c.epoch) = (c.log_id, c.size, 0)"
+                " WHERE c.log_id = %s GROUP BY c.size, c.epoch, c.note ORDER BY c.size, c.epoch",
                 (log_id,),
             ).fetchall()
     except psycopg.Error as error:

@@ -11,15 +11,14 @@ once, however often it is found again.
 """
 
 import threading
-from collections.abc import Sequence
 from typing import Any, Final
 
 import psycopg
 
-from services.common.audit.sealing import Seals, TamperedError, checked_leaf
+from services.common.audit.sealing import checked_leaf
+from services.common.audit.seals import Seals, TamperedError, in_force, newest_checkpoint
 from services.common.clock import Clock, to_micros
 from services.common.integrity.merkle import Frontier
-from services.common.integrity.notes import NoteError, VerifierKey, open_checkpoint
 from services.common.telemetry import metrics
 from services.common.telemetry.logs import get_logger
 
@@ -32,9 +31,6 @@ _EVENTS: Final = (
     "SELECT pos, event_id, stream, version, type, schema, subject, occurred_at, recorded_at, data,"
     " meta, content_hash, leaf_hash FROM eventlog.event"
     " WHERE log_id = %s AND pos > %s AND pos <= %s ORDER BY pos LIMIT %s"
-)
-_NEWEST: Final = (
-    "SELECT size, note FROM eventlog.checkpoint WHERE log_id = %s ORDER BY size DESC LIMIT 1"
 )
 _NOTE: Final = (
     "INSERT INTO eventlog.patrol_round (log_id, ended_at, began_at, size, found)"
@@ -56,8 +52,8 @@ class Round:
         self._connection = connection
         self._log_id = seals.log_id
         self.frontier = Frontier()
-        row = connection.execute(_NEWEST, (seals.log_id,)).fetchone()
-        self.goal, self._root = (0, b"") if row is None else _opened(row, seals)
+        newest = newest_checkpoint(connection, in_force(connection, seals))
+        self.goal, self._root = (0, b"") if newest is None else (newest.size, newest.root)
 
     def step(self) -> bool:
         """Read one page; returns whether there is more.
@@ -154,14 +150,3 @@ class Patrol:
     ) -> None:
         ended_us = to_micros(self._clock.now())
         connection.execute(_NOTE, (self._seals.log_id, ended_us, began_us, read, found))
-
-
-def _opened(row: Sequence[Any], seals: Seals) -> tuple[int, bytes]:
-    keys: list[VerifierKey] = [signer.verifier for signer in seals.signers]
-    try:
-        checkpoint, _ = open_checkpoint(str(row[1]), keys)
-    except NoteError as error:
-        raise TamperedError(f"checkpoint {row[0]}: {error}") from error
-    if (checkpoint.origin, checkpoint.size) != (seals.origin, row[0]):
-        raise TamperedError(f"checkpoint {row[0]} is that of {checkpoint.origin}")
-    return checkpoint.size, checkpoint.root

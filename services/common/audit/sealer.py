@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,9 +20,20 @@ import psycopg
 
 from services.common.audit.announcing import start_announcing
 from services.common.audit.cosigning import WitnessPlace, read_witnesses, start_cosigning
+from services.common.audit.epochs import close_log
+from services.common.audit.outside import known_to, lost
 from services.common.audit.patrol import REST_S, Patrol
 from services.common.audit.rooming import start_rooming
-from services.common.audit.sealing import BATCH, LOCK_CLASS, Sealing, Seals, TamperedError
+from services.common.audit.sealing import BATCH, Sealing
+from services.common.audit.seals import (
+    LOCK_CLASS,
+    ClosedError,
+    Seals,
+    TamperedError,
+    in_force,
+    origin_of,
+    require_open,
+)
 from services.common.clock import SystemClock, to_micros
 from services.common.config import ConfigError, Settings
 from services.common.integrity.notes import NoteError, Signer
@@ -34,6 +46,7 @@ POLL_S: Final = 1.0
 EVERY_S: Final = 0.5
 PAUSE_FIRST_S: Final = 0.2
 PAUSE_LAST_S: Final = 30.0
+CLOSED_EVERY_S: Final = 2.0
 _SESSION: Final = (
     "-c statement_timeout=30000 -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2"
     " -c tcp_keepalives_count=3 -c tcp_user_timeout=10000 -c application_name=sealer"
@@ -58,7 +71,6 @@ class SealerConfig:
 def read_config(settings: Settings) -> SealerConfig:
     """Return the config; raises ConfigError with everything that is missing or wrong."""
     log_id = settings.whole("MOTCUA_LOG_ID", low=1)
-    epoch = settings.whole("MOTCUA_LOG_EPOCH", 1, low=1)
     seed = settings.key("MOTCUA_SEAL_KEY")
     with_next = any(name.startswith("MOTCUA_SEAL_NEXT_KEY") for name in settings.environ)
     next_seed = settings.key("MOTCUA_SEAL_NEXT_KEY") if with_next else b""
@@ -71,7 +83,7 @@ def read_config(settings: Settings) -> SealerConfig:
     witnesses = settings.text("MOTCUA_WITNESSES") if asked else ""
     words = log_format(settings)
     settings.finish()
-    origin = origin_of(log_id, epoch)
+    origin = origin_of(log_id, 1)
     try:
         seals = Seals(
             log_id=log_id, origin=origin, signer=Signer(origin, seed),
@@ -86,13 +98,13 @@ def read_config(settings: Settings) -> SealerConfig:
     )  # fmt: skip
 
 
-def origin_of(log_id: int, epoch: int) -> str:
-    """Return a log's name in checkpoints; a restore that lost events begins a new epoch."""
-    return f"motcua247/{log_id}/{epoch}"
+def run(
+    config: SealerConfig, stopping: threading.Event, health: Health, doubt: threading.Event
+) -> None:
+    """Seal whenever in the lead until ``stopping``; reconnects with jittered back-off.
 
-
-def run(config: SealerConfig, stopping: threading.Event, health: Health) -> None:
-    """Seal whenever in the lead until ``stopping``; reconnects with jittered back-off."""
+    ``doubt``: a witness contradicted us, so what is known outside is looked at again.
+    """
     pause_s = PAUSE_FIRST_S
     state = {"database": False, "log": True}
     patrol = Patrol(config.database_url, config.seals, _CLOCK, rest_s=config.patrol_rest_s)
@@ -114,10 +126,13 @@ def run(config: SealerConfig, stopping: threading.Event, health: Health) -> None
                 state["database"] = True
                 if not _lead(connection, config.seals.log_id, stopping, health):
                     return
+                doubt.clear()
+                require_nothing_lost(connection, config.seals, config.witnesses)
                 sealing = Sealing(connection, config.seals)
                 state["log"], pause_s = True, PAUSE_FIRST_S
                 metrics.seal_refused.set(0)
-                _seal(connection, sealing, stopping, health, patrol=patrol)
+                metrics.log_closed.set(0)
+                _seal(connection, sealing, stopping, health, patrol=patrol, doubt=doubt)
         except psycopg.Error as error:
             state["database"] = False
             _LOG.warning("sealer_interrupted", error=type(error).__name__)
@@ -125,8 +140,38 @@ def run(config: SealerConfig, stopping: threading.Event, health: Health) -> None
             state["log"] = False
             metrics.seal_refused.set(1)
             _LOG.error("log_not_as_written", found=str(error))
+        except ClosedError as error:
+            state["log"] = False
+            metrics.log_closed.set(1)
+            pause_s = min(pause_s, CLOSED_EVERY_S)
+            _LOG.error("log_closed", reason=str(error))
         _paused(random.uniform(pause_s / 2, pause_s), stopping, health)  # noqa: S311
         pause_s = min(PAUSE_LAST_S, pause_s * 2)
+
+
+def require_nothing_lost(
+    connection: psycopg.Connection, seals: Seals, places: Sequence[WitnessPlace]
+) -> None:
+    """Compare with what witnesses know, and close the log where its end is missing.
+
+    A witness that does not answer holds up nothing; its cosignature tells later.
+
+    Raises:
+        ClosedError: the log is closed, now or before.
+        TamperedError: rows are missing.
+        psycopg.Error: the database is down.
+    """
+    require_open(connection, seals.log_id)
+    current = in_force(connection, seals)
+    for place in places:
+        try:
+            known = known_to(place, current)
+        except OSError as error:
+            _LOG.warning("witness_not_asked", witness=place.key.name, error=type(error).__name__)
+            continue
+        for missing in lost(connection, seals.log_id, known):
+            close_log(connection, seals.log_id, f"{missing}; known to {place.key.name}")
+    require_open(connection, seals.log_id)
 
 
 def _lead(
@@ -145,10 +190,10 @@ def _lead(
 
 def _seal(
     connection: psycopg.Connection, sealing: Sealing, stopping: threading.Event, health: Health,
-    *, patrol: Patrol,
+    *, patrol: Patrol, doubt: threading.Event,
 ) -> None:  # fmt: skip
     connection.execute("LISTEN eventlog")
-    while not stopping.is_set():
+    while not stopping.is_set() and not doubt.is_set():
         health.beat()
         patrol.require()
         before = sealing.frontier.size
@@ -187,11 +232,12 @@ def main() -> int:
     server = HealthServer(health, config.metrics_port)
     server.start()
     start_rooming(config.database_url, config.seals.log_id, stopping)
-    start_cosigning(config.database_url, config.seals.log_id, config.witnesses, stopping)
+    doubt = threading.Event()
+    start_cosigning(config.database_url, config.seals.log_id, config.witnesses, stopping, doubt)
     if config.amqp_url:
         start_announcing(config.database_url, config.amqp_url, config.seals.log_id, stopping)
     try:
-        run(config, stopping, health)
+        run(config, stopping, health, doubt)
     finally:
         server.stop()
     return 0

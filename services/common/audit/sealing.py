@@ -8,26 +8,23 @@ edge of any tree is found again in some hundred reads (ADR-0014).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 
+from services.common.audit.seals import (
+    Seals,
+    TamperedError,
+    in_force,
+    newest_checkpoint,
+    require_open,
+)
 from services.common.eventlog.record import NewEvent, content_bytes, content_hash, leaf_hash
 from services.common.integrity import tiles
 from services.common.integrity.merkle import Frontier, frontier_of
-from services.common.integrity.notes import (
-    NEXT_KEY,
-    Checkpoint,
-    NoteError,
-    Signer,
-    VerifierKey,
-    open_checkpoint,
-    sign_checkpoint,
-)
+from services.common.integrity.notes import Checkpoint, sign_checkpoint
 
 BATCH: Final = 1_000
-LOCK_CLASS: Final = 0x4D435345  # "MCSE"
 _EVENTS: Final = (
     "SELECT pos, event_id, stream, version, type, schema, subject, occurred_at, recorded_at, data,"
     " meta, content_hash, leaf_hash FROM eventlog.event"
@@ -36,39 +33,6 @@ _EVENTS: Final = (
 _LEAVES: Final = (
     "SELECT leaf_hash FROM eventlog.event WHERE log_id = %s AND pos > %s AND pos <= %s ORDER BY pos"
 )
-
-
-class TamperedError(Exception):
-    """What stands in the log is not what was written; nothing is signed any more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seals:
-    """Who seals which log.
-
-    Attributes:
-        log_id: the log.
-        origin: its name in checkpoints, ``motcua247/93/1``: log and epoch.
-        signer: key that signs.
-        following: the key that will follow it; ours vouches for it and both sign.
-    """
-
-    log_id: int
-    origin: str
-    signer: Signer
-    following: Signer | None = None
-
-    @property
-    def signers(self) -> list[Signer]:
-        """Everybody who signs now."""
-        return [self.signer] if self.following is None else [self.signer, self.following]
-
-    @property
-    def extensions(self) -> tuple[str, ...]:
-        """Lines that a checkpoint carries."""
-        if self.following is None:
-            return ()
-        return (f"{NEXT_KEY}{self.following.verifier}",)
 
 
 class SqlTree:
@@ -110,10 +74,12 @@ class Sealing:
 
         Raises:
             TamperedError: rows are missing or changed, or the checkpoint is not ours.
+            ClosedError: the log is closed; nothing is signed.
             psycopg.Error: the database is down.
         """
+        require_open(connection, seals.log_id)
         self._connection = connection
-        self._seals = seals
+        self._seals = seals = in_force(connection, seals)
         self._tree = SqlTree(connection, seals.log_id)
         self.frontier = self._found_again()
         self._edge = tiles.Edge.of(self.frontier.size, self._tree.row)
@@ -125,8 +91,10 @@ class Sealing:
 
         Raises:
             TamperedError: an event is not as it was written; nothing was signed.
+            ClosedError: the log was closed; nothing was signed.
             psycopg.Error: the database is down; nothing was signed.
         """
+        require_open(self._connection, self._seals.log_id)
         rows = self._connection.execute(
             _EVENTS, (self._seals.log_id, self.frontier.size, BATCH), binary=True
         ).fetchall()
@@ -157,20 +125,9 @@ class Sealing:
         return max(0, now_us - int(rows[0][8]))
 
     def _found_again(self) -> Frontier:
-        row = self._connection.execute(
-            "SELECT size, note FROM eventlog.checkpoint WHERE log_id = %s"
-            " ORDER BY size DESC LIMIT 1",
-            (self._seals.log_id,),
-        ).fetchone()
-        if row is None:
+        checkpoint = newest_checkpoint(self._connection, self._seals)
+        if checkpoint is None:
             return Frontier()
-        keys: Sequence[VerifierKey] = [signer.verifier for signer in self._seals.signers]
-        try:
-            checkpoint, _ = open_checkpoint(str(row[1]), keys)
-        except NoteError as error:
-            raise TamperedError(f"checkpoint {row[0]}: {error}") from error
-        if (checkpoint.origin, checkpoint.size) != (self._seals.origin, row[0]):
-            raise TamperedError(f"checkpoint {row[0]} is that of {checkpoint.origin}")
         frontier = frontier_of(checkpoint.size, self._tree.read)
         if frontier.root() != checkpoint.root:
             raise TamperedError(f"the log's first {checkpoint.size} events are not those sealed")

@@ -18,7 +18,7 @@ from services.common.canonical import JsonObject, parse_json
 from services.common.eventlog.record import NewEvent, content_bytes
 from services.common.integrity import tiles
 from services.common.integrity.checker import Leaf, LogChecker, Report
-from services.common.integrity.notes import VerifierKey, open_checkpoint
+from services.common.integrity.notes import VerifierKey, open_checkpoint, order_of
 
 Progress = Callable[[int, int], None]
 """``progress(done, total)`` in events."""
@@ -26,6 +26,10 @@ _PAGE: Final = 2_000
 _EVENTS: Final = (
     "SELECT pos, event_id, stream, version, type, schema, subject, occurred_at, recorded_at, data,"
     " meta, content_hash, leaf_hash FROM eventlog.event WHERE log_id = %s ORDER BY pos"
+)
+NOTES: Final = (
+    "SELECT size, note, 0 AS epoch FROM eventlog.checkpoint WHERE log_id = %s UNION ALL"
+    " SELECT base, note, epoch FROM eventlog.epoch WHERE log_id = %s ORDER BY size, epoch"
 )
 _PERSONAL: Final = frozenset(one.type for one in contracts.all_contracts() if one.personal)
 
@@ -67,12 +71,11 @@ def verify_snapshot(
     progress: Progress = lambda _done, _total: None,
 ) -> Report:
     """Verify what the running transaction sees; as ``verify_log``."""
-    heads = sorted((open_checkpoint(raw, keys)[0].size, raw) for raw in known)
+    heads = sorted(((open_checkpoint(raw, keys)[0].size, raw) for raw in known), key=order_of)
     with connection.cursor(name="checkpoints") as cursor:
-        stored = cursor.execute(
-            "SELECT size, note FROM eventlog.checkpoint WHERE log_id = %s ORDER BY size", (log_id,)
-        )
-        checker = LogChecker(log_id, keys, _once(heapq.merge(stored, heads)))
+        stored = cursor.execute(NOTES, (log_id, log_id))
+        notes = ((int(size), str(note)) for size, note, _ in stored)
+        checker = LogChecker(log_id, keys, _once(heapq.merge(notes, heads, key=order_of)))
         walk = _Walk(connection, log_id, checker)
         walk.events(progress)
         report = checker.end()

@@ -283,6 +283,8 @@ def _refusal(error: Exception) -> MotCuaError:
             "tài khoản này không sở hữu bộ phản ứng đó",
             field="handled.reactor",
         )
+    if isinstance(error, psycopg.Error) and error.sqlstate == "MC006":
+        return Unavailable("eventlog", str(error.diag.message_primary))
     return Unavailable("postgresql", str(error))
 
 

@@ -28,7 +28,7 @@ from typing import Any, Final
 from services.common.integrity import tiles
 from services.common.integrity.checker import Leaf, LogChecker, Report
 from services.common.integrity.grown import Grown
-from services.common.integrity.notes import NoteError, VerifierKey, open_checkpoint
+from services.common.integrity.notes import NoteError, VerifierKey, open_checkpoint, order_of
 from services.common.integrity.sweep import LINE_MAX, jobs_here, sweep_all
 
 FORMAT: Final = 1
@@ -100,7 +100,7 @@ def verify_bundle(
     manifest = read_manifest(folder)
     heads = [(open_checkpoint(raw, keys)[0].size, raw) for raw in known]
     findings = list(changed_files(folder, manifest["files"]))
-    notes = sorted({*_notes(folder, findings), *heads})
+    notes = sorted({*_notes(folder, findings), *heads}, key=order_of)
     checker = LogChecker(int(manifest["log_id"]), keys, _once(notes))
     for where, what in findings:
         checker.report.add(where, what)
@@ -227,6 +227,7 @@ def print_report(report: Report, *, as_json: bool) -> int:
         said = {
             "good": report.good, "events": report.events, "sealed": report.sealed,
             "checkpoints": report.checkpoints, "root": report.root.hex(),
+            "epochs": [str(one) for one in report.epochs],
             "findings": [{"where": one.where, "what": one.what} for one in report.findings],
         }  # fmt: skip
         out(json.dumps(said, ensure_ascii=False, indent=1) + "\n")
@@ -235,6 +236,8 @@ def print_report(report: Report, *, as_json: bool) -> int:
             out(f"{one}\n")
         if len(report.findings) > _SHOWN:
             out(f"… and {len(report.findings) - _SHOWN} more\n")
+        for epoch in report.epochs:
+            out(f"epoch {epoch}\n")
         verdict = "as written" if report.good else "CHANGED"
         out(f"{report.events} events, {report.sealed} under {report.checkpoints} checkpoints,"
             f" root {report.root.hex()}: {verdict}\n")  # fmt: skip

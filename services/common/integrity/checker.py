@@ -6,6 +6,7 @@ density of positions and versions, order of time, and at each checkpoint its sig
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,6 +14,10 @@ from typing import Final
 from services.common.integrity import tiles
 from services.common.integrity.merkle import HASH_BYTES, Frontier
 from services.common.integrity.notes import (
+    DECIDED_BY,
+    EPOCH_AFTER,
+    LOST_THROUGH,
+    REASON,
     Checkpoint,
     NoteError,
     VerifierKey,
@@ -61,6 +66,33 @@ class Leaf:
     leaf_hash: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """A new epoch that was opened by somebody's decision; what it says is signed.
+
+    Attributes:
+        origin: its name.
+        after: that of the epoch before.
+        base: it begins behind this position.
+        lost_through: events of the old one above ``base`` up to here are lost.
+        decided_by: who.
+        reason: why.
+    """
+
+    origin: str
+    after: str
+    base: int
+    lost_through: int
+    decided_by: str
+    reason: str
+
+    def __str__(self) -> str:
+        """One line."""
+        lost = f"positions {self.base + 1}–{self.lost_through} of {self.after} are lost"
+        said = lost if self.lost_through > self.base else f"nothing of {self.after} is lost"
+        return f"{self.origin} begins at {self.base}, {said}; {self.decided_by}: {self.reason}"
+
+
 @dataclass(slots=True)
 class Report:
     """What was checked and what was found."""
@@ -71,6 +103,7 @@ class Report:
     checkpoints: int = 0
     root: bytes = b""
     keys: list[VerifierKey] = field(default_factory=list)
+    epochs: list[Epoch] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
@@ -178,8 +211,11 @@ class LogChecker:
     def end(self) -> Report:
         """Finish: what is left of the checkpoints is of events that are not there."""
         while self._due is not None:
+            size, known = self._frontier.size, self._due.size
             self.report.add(
-                f"checkpoint {self._due.size}", f"the log has {self._frontier.size} events only"
+                f"checkpoint {known}",
+                f"the log has {size} events only: a tail of {known - size} is lost,"
+                f" positions {size + 1}–{known}",
             )
             self._due = self._next()
         self.report.root = self._frontier.root()
@@ -220,14 +256,45 @@ class LogChecker:
             if checkpoint.size != size:
                 self.report.add(where, f"it is signed for size {checkpoint.size}")
                 continue
-            if self._origin not in {None, checkpoint.origin}:
-                self.report.add(where, f"it is of {checkpoint.origin}, not of {self._origin}")
+            if self._origin not in {None, checkpoint.origin} and not self._follows(
+                where, checkpoint
+            ):
                 continue
             self._origin = checkpoint.origin
             self.report.checkpoints += 1
             self.report.keys += [key for key in following if key not in self.report.keys]
             return checkpoint
         return None
+
+    def _follows(self, where: str, checkpoint: Checkpoint) -> bool:
+        """Say whether the checkpoint opens the next epoch; otherwise it is none of this log's.
+
+        One of an earlier epoch, beyond the new one's base, is evidence of what was lost: that is
+        no finding where the loss was declared, and one where more was lost than that.
+        """
+        opened = opening(checkpoint)
+        if opened is not None and opened.after == self._origin:
+            self.report.epochs.append(opened)
+            return True
+        lost = next((one for one in self.report.epochs if one.after == checkpoint.origin), None)
+        if lost is None:
+            self.report.add(where, f"it is of {checkpoint.origin}, not of {self._origin}")
+        elif checkpoint.size > lost.lost_through:
+            what = f"{lost.origin} declares {lost.after} lost through {lost.lost_through} only"
+            self.report.add(where, what)
+        return False
+
+
+def opening(checkpoint: Checkpoint) -> Epoch | None:
+    """Return what an epoch's first checkpoint says; None where it is no first one."""
+    after, lost = checkpoint.extension(EPOCH_AFTER), checkpoint.extension(LOST_THROUGH)
+    if after is None or lost is None or not re.fullmatch("0|[1-9][0-9]{0,18}", lost):
+        return None
+    return Epoch(
+        origin=checkpoint.origin, after=after, base=checkpoint.size, lost_through=int(lost),
+        decided_by=checkpoint.extension(DECIDED_BY) or "",
+        reason=checkpoint.extension(REASON) or "",
+    )  # fmt: skip
 
 
 def _places(content: bytes) -> tuple[bytes, int, bytes]:

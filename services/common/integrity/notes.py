@@ -20,9 +20,16 @@ ED25519: Final = 1
 COSIGNATURE: Final = 4
 NEXT_KEY: Final = "next-key "
 """Extension line of a checkpoint by which its key vouches for the one that follows it."""
+EPOCH_AFTER: Final = "epoch-after "
+"""Extension line of an epoch's first checkpoint: the origin that it follows."""
+LOST_THROUGH: Final = "lost-through "
+"""Extension line there: highest position of the epoch before that was known to anybody."""
+DECIDED_BY: Final = "decided-by "
+REASON: Final = "reason "
 _ID_BYTES, _TIME_BYTES, _KEY_BYTES = 4, 8, 32
 _NAME: Final = re.compile(r"[^\s+]+\Z")
 _SIGNATURE: Final = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/]+={0,2})\Z")
+_DIGITS: Final = 10
 _NOTE_MAX: Final = 64_000
 _SIGNATURES_MAX: Final = 100
 
@@ -75,6 +82,10 @@ class Signer:
             raise NoteError("a key's name has no space and no +")
         self._private = Ed25519PrivateKey.from_private_bytes(seed)
         self.verifier = VerifierKey(name, algorithm, self._private.public_key().public_bytes_raw())
+
+    def named(self, name: str) -> "Signer":
+        """Return the same key under another name; raises NoteError."""
+        return Signer(name, self._private.private_bytes_raw(), self.verifier.algorithm)
 
     def __repr__(self) -> str:
         """Show the public part."""
@@ -165,10 +176,32 @@ class Checkpoint:
             raise NoteError("a checkpoint's root is a SHA-256 hash")
         return cls(origin=origin, size=int(rest[0]), root=root, extensions=tuple(rest[2:]))
 
+    def extension(self, name: str) -> str | None:
+        """Return what the first extension line that begins with ``name`` says."""
+        lines = (one for one in self.extensions if one.startswith(name))
+        return next((one.removeprefix(name) for one in lines), None)
+
+    @property
+    def epoch(self) -> int:
+        """Return the epoch that the origin names; 0 where it names none."""
+        return epoch_of(self.origin)
+
     def next_keys(self) -> list[VerifierKey]:
         """Return the keys that this checkpoint's key vouches for."""
         lines = (one for one in self.extensions if one.startswith(NEXT_KEY))
         return [VerifierKey.parse(one.removeprefix(NEXT_KEY)) for one in lines]
+
+
+def epoch_of(origin: str) -> int:
+    """Return the number at an origin's end; 0 where there is none."""
+    last = origin.rpartition("/")[2]
+    return int(last) if last.isascii() and last.isdecimal() and len(last) < _DIGITS else 0
+
+
+def order_of(size_and_note: tuple[int, str]) -> tuple[int, int, str]:
+    """Return the key that sorts (size, note): by size, then epoch, then text."""
+    size, note = size_and_note
+    return size, epoch_of(note.partition("\n")[0]), note
 
 
 def sign_checkpoint(checkpoint: Checkpoint, signers: Sequence[Signer]) -> Note:

@@ -46,6 +46,10 @@ seal_lag_seconds = Gauge(
     "seal_lag_seconds", "Age of the oldest event when it was sealed; 0 at rest.", registry=REGISTRY
 )
 seal_refused = Gauge("seal_refused", "1 once the log is not as it was written.", registry=REGISTRY)
+log_closed = Gauge(
+    "log_closed", "1 while nothing is appended because the log may have lost its end.",
+    registry=REGISTRY,
+)  # fmt: skip
 partitions_ahead = Gauge(
     "partitions_ahead", "Partitions of the log that are made and still empty.", registry=REGISTRY
 )
