@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -16,7 +15,6 @@ from services.common.audit.subjects import (
     Erase,
     erase,
     erased_keys,
-    personal_fields,
     read,
 )
 from services.common.canonical import Json
@@ -41,7 +39,7 @@ ERASED_WORDS = "[đã xóa]"
 @subject.command("show")
 def show(dossier: Dossier, by: By, purpose: Purpose = "contact") -> None:
     """Print a dossier's personal data (as audit); every value read is an event of the log."""
-    with _opened() as (recorder, _):
+    with opened() as (recorder, _):
         for value in _read(recorder, _id(recorder.log, dossier), purpose, by):
             typer.echo("\t".join((value["recorded_at"], value["event"], value["value"])))
 
@@ -49,7 +47,7 @@ def show(dossier: Dossier, by: By, purpose: Purpose = "contact") -> None:
 @subject.command("export")
 def export(dossier: Dossier, by: By, purpose: Purpose = "contact") -> None:
     """Print everything about a dossier as JSON: its events and its personal data (as audit)."""
-    with _opened() as (recorder, _):
+    with opened() as (recorder, _):
         identifier = _id(recorder.log, dossier)
         values = _read(recorder, identifier, purpose, by)
         events = [
@@ -75,7 +73,7 @@ def erase_command(
     open_too: Annotated[bool, typer.Option("--open-too", help="Also while it is open.")] = False,
 ) -> None:
     """Erase a dossier's personal data for good (as eraser); may be repeated."""
-    with _opened() as (recorder, keys):
+    with opened() as (recorder, keys):
         identifier = _id(recorder.log, dossier)
         if not open_too and dossier_of(recorder.log, identifier).status not in CLOSED:
             raise Refused(
@@ -99,55 +97,13 @@ def erase_command(
 def erase_again() -> None:
     """Destroy again whatever the log says was erased, after a restore from before (as eraser)."""
     keys_gone = ciphertexts = after = 0
-    with _opened() as (recorder, keys):
+    with opened() as (recorder, keys):
         while page := recorder.log.read_all(after, types=[ERASED]):
             for event in page:
                 keys_gone += keys.destroy(sorted(erased_keys([event]), key=str))
                 ciphertexts += recorder.log.forget(event.position)
             after = page[-1].position
     typer.echo(f"destroyed again: {keys_gone} keys, {ciphertexts} ciphertexts")
-
-
-@subject.command("expire")
-def expire(
-    by: By,
-    reference: Annotated[str, typer.Option(help="Number of the retention rule.")],
-    *,
-    after_days: Annotated[int, typer.Option(min=1, help="Days since the dossier was closed.")],
-    purpose: Purpose = "contact",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which.")] = False,
-) -> None:
-    """Erase what was kept long enough: for one purpose, of dossiers closed before (as eraser)."""
-    with _opened() as (recorder, keys):
-        before = SystemClock().now() - timedelta(days=after_days)
-        due = list(due_for(recorder.log, purpose, before))
-        for number, identifier in enumerate(due, start=1):
-            if not dry_run:
-                order = Erase(
-                    dossier=identifier, purposes=(purpose,), basis="retention",
-                    reference=reference, official=by,
-                )  # fmt: skip
-                erase(recorder, keys, order)
-            typer.echo(f"{number}/{len(due)}\t{identifier}")
-    typer.echo(f"{len(due)} dossiers {'would be' if dry_run else 'were'} erased for {purpose}")
-
-
-def due_for(log: EventLog, purpose: str, before: datetime) -> Iterator[str]:
-    """Yield closed dossiers with nothing new since ``before`` that still have such data."""
-    for identifier in _known(log):
-        story = log.read_subject(identifier)
-        left = {one.key for one in personal_fields(story) if one.purpose == purpose}
-        if left <= erased_keys(story) or story[-1].recorded_at > before:
-            continue
-        if dossier_of(log, identifier).status in CLOSED:
-            yield identifier
-
-
-def _known(log: EventLog) -> Iterator[str]:
-    after = 0
-    while page := log.read_all(after, types=["dossier.registered", "dossier.imported"]):
-        yield from (str(event.subject) for event in page)
-        after = page[-1].position
 
 
 def _read(recorder: Recorder, identifier: str, purpose: str, by: str) -> list[dict[str, str]]:
@@ -173,7 +129,8 @@ def _id(log: EventLog, words: str) -> str:
 
 
 @contextmanager
-def _opened() -> Iterator[tuple[Recorder, PostgresKeys]]:
+def opened() -> Iterator[tuple[Recorder, PostgresKeys]]:
+    """Open log and keys with the logins of the environment."""
     settings = Settings(os.environ)
     url = settings.url("MOTCUA_DATABASE_URL", ("postgresql", "postgres"))
     keys_url = settings.url("MOTCUA_KEYS_DATABASE_URL", ("postgresql", "postgres"))

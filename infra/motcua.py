@@ -18,6 +18,7 @@ from infra.cli_epoch import epoch
 from infra.cli_generate import generate_command
 from infra.cli_questions import questions_command
 from infra.cli_replay import replay_command
+from infra.cli_retention import retention
 from infra.cli_subject import subject
 from infra.cli_subscriber import subscriber
 from services.common.clock import SystemClock
@@ -51,6 +52,7 @@ app.command("rebuild")(cli_upkeep.rebuild)
 app.add_typer(cli_backup.backup, name="backup")
 app.command("restore")(cli_backup.restore_command)
 app.add_typer(epoch, name="epoch")
+app.command("retention")(retention)
 app.command("restore-drill")(cli_backup.restore_drill)
 app.command("generate")(generate_command)
 app.command("replay")(replay_command)

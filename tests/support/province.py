@@ -28,8 +28,8 @@ class Province:
     """Office, machine and payment; ``run`` lets every reactor handle what is new."""
 
     def __init__(self) -> None:
-        log = MemoryLog()
         self.clock = HandClock()
+        log = MemoryLog(clock=self.clock)
         self.office = Office(log.for_role, MemoryKeys(), self.clock)
         self.log = self.office.log
         recorder = self.office.recorder

@@ -132,14 +132,6 @@ def test_what_the_command_line_refuses(place: Place) -> None:
     assert place.found() == {"ciphertext", "wrapped key"}
 
 
-def test_retention(place: Place) -> None:
-    """Nothing is due while the dossier is open; how many is always said."""
-    words = ("--by", "cb007", "--reference", "QD-12", "--after-days", "1")
-    done = place.motcua("motcua_eraser", "expire", *words)
-    assert (done.returncode, done.stdout) == (0, "0 dossiers were erased for contact\n")
-    assert place.found() == {"ciphertext", "wrapped key"}
-
-
 def test_a_restore_from_before_is_erased_again(place: Place) -> None:
     """Key and ciphertext that a restore brought back go by the log's own word; once."""
     words = ("--by", "cb007", "--reference", "CV-1", "--open-too")
