@@ -13,6 +13,7 @@ import psycopg
 import typer
 
 from infra import cli_backup, cli_query, cli_upkeep, cli_verify
+from infra.cli_archive import archive_command
 from infra.cli_contracts import contracts
 from infra.cli_epoch import epoch
 from infra.cli_generate import generate_command
@@ -52,6 +53,7 @@ app.command("rebuild")(cli_upkeep.rebuild)
 app.add_typer(cli_backup.backup, name="backup")
 app.command("restore")(cli_backup.restore_command)
 app.add_typer(epoch, name="epoch")
+app.command("archive")(archive_command)
 app.command("retention")(retention)
 app.command("restore-drill")(cli_backup.restore_drill)
 app.command("generate")(generate_command)
