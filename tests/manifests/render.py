@@ -103,16 +103,23 @@ def _step(one: Object, step: Object) -> None:
 def _label(one: Object, label: Object) -> None:
     assert label.get("includeTemplates"), "labels stand on templates too"
     one["metadata"].setdefault("labels", {}).update(label["pairs"])
-    template = one.get("spec", {}).get("template")
-    if template is not None:
+    for template in _templates(one):
         template["metadata"].setdefault("labels", {}).update(label["pairs"])
 
 
 def _tag(one: Object, image: Object) -> None:
-    pod = one.get("spec", {}).get("template", {}).get("spec", {})
-    for container in pod.get("containers", []):
-        if container["image"] == image["name"]:
-            container["image"] = f"{image['name']}:{image['newTag']}"
+    for template in _templates(one):
+        for container in template["spec"].get("containers", []):
+            if container["image"] == image["name"]:
+                container["image"] = f"{image['name']}:{image['newTag']}"
+
+
+def _templates(one: Object) -> list[Object]:
+    """Return what an object makes other objects of: pods, or a CronJob's jobs and their pods."""
+    spec = one.get("spec", {})
+    job = [spec["jobTemplate"]] if "jobTemplate" in spec else []
+    holders = [spec, *(each["spec"] for each in job)]
+    return [*job, *(holder["template"] for holder in holders if "template" in holder)]
 
 
 def main(write: Callable[[str], object] = sys.stdout.write) -> int:

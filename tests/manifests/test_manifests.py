@@ -34,7 +34,13 @@ from tests.manifests.render import K8S, Object, overlays, render
 
 VERSION = "1.32"
 NAMES = [path.name for path in overlays()]
-GIVEN_SECRETS = {"motcua-rabbitmq-tls", "motcua-kiosk-sync-tls", "motcua-migrate", "motcua-keda"}
+GIVEN_SECRETS = {
+    "motcua-rabbitmq-tls",
+    "motcua-kiosk-sync-tls",
+    "motcua-migrate",
+    "motcua-keda",
+    "motcua-eraser",
+}
 SECRETS = "/run/secrets/motcua/"
 SETTINGS = "motcua-settings"
 
@@ -51,7 +57,8 @@ def of(overlay: str, *kinds: str) -> list[Object]:
 
 
 def pod_of(one: Object) -> Any:
-    return one["spec"]["template"]["spec"]
+    spec = one["spec"]["jobTemplate"]["spec"] if one["kind"] == "CronJob" else one["spec"]
+    return spec["template"]["spec"]
 
 
 def container_of(one: Object) -> Any:
@@ -178,7 +185,7 @@ def test_every_reference_resolves(overlay: str) -> None:
     """ConfigMaps, Secrets, accounts, selectors, ports: all exist."""
     accounts = {one["metadata"]["name"] for one in of(overlay, "ServiceAccount")}
     maps = {one["metadata"]["name"] for one in of(overlay, "ConfigMap")}
-    for one in of(overlay, "Deployment", "Job"):
+    for one in of(overlay, "Deployment", "Job", "CronJob"):
         pod, container = pod_of(one), container_of(one)
         assert pod["serviceAccountName"] in accounts
         for source in container.get("envFrom", []):
@@ -236,7 +243,7 @@ def test_workloads_roll_and_stop_gently(overlay: str) -> None:
 @pytest.mark.parametrize("overlay", NAMES)
 def test_workloads_have_no_rights(overlay: str) -> None:
     """No token, no root, nothing to write to, no capability, a tag on every image."""
-    for one in of(overlay, "Deployment", "Job"):
+    for one in of(overlay, "Deployment", "Job", "CronJob"):
         pod, container = pod_of(one), container_of(one)
         assert pod["automountServiceAccountToken"] is False
         assert pod["securityContext"]["runAsNonRoot"] is True
@@ -256,7 +263,7 @@ def test_nobody_talks_but_who_must(overlay: str) -> None:
     policies = {one["metadata"]["name"]: one["spec"] for one in of(overlay, "NetworkPolicy")}
     assert policies["default-deny"]["policyTypes"] == ["Ingress", "Egress"]
     assert not {"ingress", "egress"} & set(policies["default-deny"])
-    for one in of(overlay, "Deployment", "Job"):
+    for one in of(overlay, "Deployment", "Job", "CronJob"):
         assert one["metadata"]["name"] in policies
     for name, spec in policies.items():
         for way, partner in (("ingress", "from"), ("egress", "to")):
