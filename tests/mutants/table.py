@@ -26,7 +26,8 @@ class Mutant:
 
 _CONFORMANCE: Final = "tests/contract/eventlog/test_conformance.py"
 _GOLDEN: Final = "tests/unit/common/test_golden.py"
-_APPEND: Final = "services/common/eventlog/sql/0002_append.sql"
+_SETTLE: Final = "services/common/eventlog/sql/0002_append.sql"
+_APPEND: Final = "services/common/eventlog/sql/0010_epochs.sql"
 _PAYMENT: Final = "tests/unit/payment/test_domain.py"
 _MESSAGING: Final = "tests/integration/common/messaging"
 _KILLED: Final = "tests/integration/common/test_killed_writer.py"
@@ -42,7 +43,7 @@ MUTANTS: Final = (
         (f"{_CONFORMANCE}::test_expected_version_is_exact",),
     ),
     Mutant(
-        "a used key answers any request", _APPEND,
+        "a used key answers any request", _SETTLE,
         "k.digest = u.digest AS same", "k.digest IS NOT NULL OR NULL AS same",
         (f"{_CONFORMANCE}::test_key_with_another_digest_is_refused",),
     ),
@@ -60,7 +61,7 @@ MUTANTS: Final = (
         ("tests/integration/common/test_writer.py::test_time_never_falls",),
     ),
     Mutant(
-        "a service writes another's category", _APPEND,
+        "a service writes another's category", _SETTLE,
         "WHERE w.category = split_part(s.stream, '-', 1) AND w.writer = session_user)\n    ) THEN",
         "WHERE w.category = split_part(s.stream, '-', 1))\n    ) THEN",
         (f"{_CONFORMANCE}::test_foreign_category_is_refused",),
@@ -306,5 +307,27 @@ MUTANTS: Final = (
         "a webhook goes wherever a name leads", "services/notify/adapters/courier.py",
         "if not all(self._courier.rule.allows", "if False and not all(self._courier.rule.allows",
         (f"{_NOTIFY}/test_courier.py::test_a_name_is_judged_by_what_it_means",),
+    ),
+    Mutant(
+        "a closed log takes events", _APPEND,
+        "        IF why IS NOT NULL THEN\n            RAISE EXCEPTION 'the log is closed: %', why"
+        " USING ERRCODE = 'MC006';\n        END IF;\n        IF base + total",
+        "        IF base + total",
+        ("tests/integration/common/test_epochs.py::test_nothing_is_lost",),
+    ),
+    Mutant(
+        "any loss is a declared one", "services/common/integrity/checker.py",
+        "elif checkpoint.size > lost.lost_through:", "elif checkpoint.size < 0:",
+        ("tests/integration/common/test_epochs.py::test_more_was_lost_than_was_said",),
+    ),
+    Mutant(
+        "the archive believes stored hashes", "services/common/audit/archive.py",
+        "frontier.append(_leaf(event, where))", "frontier.append(event.leaf_hash)",
+        ("tests/integration/common/test_archive.py::test_a_changed_log_is_not_archived",),
+    ),
+    Mutant(
+        "retention forgets open custody cases", "infra/retention.py",
+        'return "custody_case" if opened - ended else ""', 'return ""',
+        ("tests/unit/infra/test_retention.py::test_an_open_custody_case_keeps_them",),
     ),
 )  # fmt: skip
