@@ -32,6 +32,7 @@ _PAYMENT: Final = "tests/unit/payment/test_domain.py"
 _MESSAGING: Final = "tests/integration/common/messaging"
 _KILLED: Final = "tests/integration/common/test_killed_writer.py"
 _DAY: Final = "tests/e2e/test_demo.py::test_demo_agrees_and_leaves_nothing"
+_AUDITED: Final = "tests/integration/auditing/test_pages.py"
 _FLOWS: Final = "tests/unit/kiosk_sync/edge/test_flows.py"
 _NOTIFY: Final = "tests/integration/notify"
 _WEBHOOK_LAW: Final = "tests/unit/notify/test_webhook_law.py"
@@ -329,5 +330,20 @@ MUTANTS: Final = (
         "retention forgets open custody cases", "infra/retention.py",
         'return "custody_case" if opened - ended else ""', 'return ""',
         ("tests/unit/infra/test_retention.py::test_an_open_custody_case_keeps_them",),
+    ),
+    Mutant(
+        "auditors see an event without its stubs", "services/auditing/application/telling.py",
+        "return {**event.data, **stubs}", "return event.data",
+        (f"{_AUDITED}::test_an_event_shows_a_stub_for_what_is_personal",),
+    ),
+    Mutant(
+        "a moment covers what came later", "services/auditing/application/moments.py",
+        "return self.until_us is None or event.recorded_at_us <= self.until_us", "return True",
+        (f"{_AUDITED}::test_a_state_is_that_of_its_moment",),
+    ),
+    Mutant(
+        "an event's hash is believed", "services/auditing/application/seals.py",
+        "leaf = checked_leaf(self._log_id, event.position, row)", "leaf = event.leaf_hash",
+        (f"{_AUDITED}::test_an_event_is_proven_as_it_is_shown",),
     ),
 )  # fmt: skip
