@@ -32,7 +32,7 @@ servers browser:
 	@touch $@
 
 ##@ Check
-.PHONY: check lint types imports test test-unit test-long crash mutants k8s bench
+.PHONY: check lint types imports test test-unit test-long crash mutants k8s bench bench-quick bench-growth
 check: lint types imports ## everything that reads the code without running it
 
 lint: setup ## style, spelling, house rules
@@ -68,8 +68,14 @@ k8s: setup ## render every overlay to build/k8s and check it, without a cluster
 mutants: setup ## plant known faults one by one; a named test must notice each
 	$(RUN) $(BIN)/python -m tests.mutants
 
-bench: setup ## measure against peers on one server; build/bench/*.json
-	$(RUN) $(BIN)/python -m tests.load.bench
+bench: servers setup ## measure against peers on one server; build/bench/*.json (SUBJECT=)
+	$(RUN) $(BIN)/python -m tests.load.bench $(SUBJECT)
+
+bench-quick: servers setup ## the rows that have a target, in three minutes
+	$(RUN) $(BIN)/python -m tests.load.bench --quick $(SUBJECT)
+
+bench-growth: servers setup ## the last million of ten beside the first; half an hour (EVENTS=)
+	$(RUN) $(BIN)/python -m tests.load.growth
 
 ##@ Data and release
 .PHONY: docs lock clean

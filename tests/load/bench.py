@@ -1,103 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``make bench``: durable append against pyeventsourcing in its safe mode, on the same server.
+"""``make bench``: ours against peers on the same servers; one JSON file and one table a subject.
 
-The peer runs as its users run it safely: its PostgreSQL recorder with the table lock, one append a
-transaction. Both wait for the durable answer before the next append. Both are handed what to append
-ready made, each to a stream of its own; ids and hashes that ours derives are inside the measure.
+``python -m tests.load.bench [--quick] [SUBJECT …]``; all subjects by default.
 """
 
-import gc
-import os
-import statistics
-import threading
-import time
-import uuid
-from collections.abc import Callable, Sequence
-from typing import Any
-from urllib.parse import urlsplit
+import sys
+from collections.abc import Callable
 
-from eventsourcing.persistence import StoredEvent
-from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+from tests.load import appending, limit, reading, rebuilding
+from tests.load.report import FULL, QUICK, Entry, Scale, write
 
-from tests.load.report import Entry, write
-from tests.support.database import Database, fresh_database
-from tests.support.events import request
-
-SECONDS, ROUNDS, MADE = 2.0, 5, 64_000
-PAYLOAD = b'{"cell":3,"loaded_event":"0193b0a0-0000-7000-8000-000000000000","machine":"VT01"}'
+SUBJECTS: dict[str, Callable[[Scale], list[Entry]]] = {
+    "append": appending.rows,
+    "limit": limit.rows,
+    "reading": reading.rows,
+    "rebuild": rebuilding.rows,
+}
 
 
-def measure(
-    append: Callable[[Any], object], made: Sequence[Any], producers: int
-) -> tuple[float, float]:
-    """Return (events a second, 99th percentile in ms) of ``producers`` concurrent callers."""
-    latencies: list[list[float]] = [[] for _ in range(producers)]
-    stop = time.monotonic() + SECONDS
-    share = len(made) // producers
-
-    def produce(place: int) -> None:
-        mine = iter(made[place * share : (place + 1) * share])
-        while (began := time.monotonic()) < stop:
-            append(next(mine))
-            latencies[place].append(time.monotonic() - began)
-
-    gc.freeze()  # what was made beforehand is not searched for garbage again and again
-    threads = [threading.Thread(target=produce, args=(place,)) for place in range(producers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    gc.unfreeze()
-    taken = sorted(latency for one in latencies for latency in one)
-    return len(taken) / SECONDS, taken[int(len(taken) * 0.99)] * 1000
-
-
-def peer_recorder(database: Database) -> PostgresApplicationRecorder:
-    """Return the peer's recorder in a database of its own tables."""
-    parts = urlsplit(database.owner_url)
-    store = PostgresDatastore(
-        dbname=database.name, host=parts.hostname or "", port=str(parts.port),
-        user=parts.username or "", password=parts.password or "", pool_size=16,
-        max_overflow=140, max_waiting=1000, connect_timeout=60,
-    )  # fmt: skip
-    recorder = PostgresApplicationRecorder(store, events_table_name="peer_events")
-    recorder.create_table()
-    return recorder
-
-
-def main() -> None:
-    """Measure every level, write the report."""
-    with (
-        fresh_database(os.environ["MOTCUA_TEST_DATABASE_URL"]) as database,
-        fresh_database(os.environ["MOTCUA_TEST_DATABASE_URL"]) as other,
-    ):
-        log, recorder = database.log("motcua_intake"), peer_recorder(other)
-
-        def ours(producers: int) -> tuple[float, float]:
-            made = [request((f"dossier-{uuid.uuid4()}", 0, 1)) for _ in range(MADE)]
-            return measure(log.append, made, producers)
-
-        def peer(producers: int) -> tuple[float, float]:
-            made = [[StoredEvent(uuid.uuid4(), 1, "dossier.ready", PAYLOAD)] for _ in range(MADE)]
-            return measure(recorder.insert_events, made, producers)
-
-        entries = []
-        for producers in (1, 8, 32, 128):
-            pairs = [(ours(producers), peer(producers)) for _ in range(ROUNDS)]
-            rate = [statistics.median(pair[side][0] for pair in pairs) for side in (0, 1)]
-            tail = [statistics.median(pair[side][1] for pair in pairs) for side in (0, 1)]
-            names = f"{producers} producers"
-            rate_target, tail_target = (12.0, 10.0) if producers == 32 else (None, None)
-            entries.append(
-                Entry(f"append, {names}", rate[0], rate[1], rate[0] / rate[1], rate_target, "ev/s")
-            )
-            entries.append(
-                Entry(f"p99, {names}", tail[0], tail[1], tail[1] / tail[0], tail_target, "ms")
-            )
-        log.close()
-        recorder.datastore.close()
-    write("append", entries)
+def main(words: list[str]) -> int:
+    """Measure the subjects named; returns the exit code. A target that is missed is no error."""
+    scale = QUICK if "--quick" in words else FULL
+    names = [word for word in words if word != "--quick"] or list(SUBJECTS)
+    if unknown := [name for name in names if name not in SUBJECTS]:
+        print(f"no such subject: {', '.join(unknown)}; there are {', '.join(SUBJECTS)}",
+              file=sys.stderr)  # fmt: skip
+        return 2
+    for name in names:
+        write(name, SUBJECTS[name](scale))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -14,6 +14,27 @@ from rich.table import Table
 FOLDER = Path("build/bench")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """How much is measured.
+
+    Attributes:
+        rounds: of ours and the peer in turn.
+        seconds: of each measure that goes by time.
+        events: in the log that is read.
+        whole: every row, or only those with a target.
+    """
+
+    rounds: int
+    seconds: float
+    events: int
+    whole: bool
+
+
+FULL = Scale(rounds=5, seconds=2.0, events=300_000, whole=True)
+QUICK = Scale(rounds=3, seconds=1.0, events=60_000, whole=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One comparison; ``ratio`` ours ÷ peer, reached when at least ``target``."""
