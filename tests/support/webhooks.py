@@ -123,7 +123,7 @@ class Post:
             "MOTCUA_WEBHOOK_KEY": WEBHOOK_KEY.hex(),
             "MOTCUA_WEBHOOK_NETWORKS": "127.0.0.0/8",
             "MOTCUA_WEBHOOK_PAUSE_FIRST_S": "0.1",
-            "MOTCUA_WEBHOOK_TIMEOUT_S": "1",
+            "MOTCUA_WEBHOOK_TIMEOUT_S": "5",
             "MOTCUA_WEBHOOK_CONFIRM_S": "1",
             **more,
         }
@@ -134,7 +134,7 @@ class Post:
         self.senders.append(Process("services.notify", self.environ(**more), log, ("webhooks",)))
         return self.senders[-1]
 
-    def wait_taken(self, inbox: Inbox, positions: list[int], timeout_s: float = 20.0) -> None:
+    def wait_taken(self, inbox: Inbox, positions: list[int], timeout_s: float = 40.0) -> None:
         """Return once exactly ``positions`` had their effect, in order."""
         wait_until(lambda: len(inbox.effects()) >= len(positions), timeout_s=timeout_s,
                    what="webhooks to be taken")  # fmt: skip
