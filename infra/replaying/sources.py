@@ -109,16 +109,11 @@ class Columns:
         places = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
         if not places:
             raise _malformed(str(path), "no Parquet columns there: motcua export --parquet")
-        return cls(tuple(sorted(places, key=lambda one: next(_events(one)).position)))
+        return cls(tuple(sorted(places, key=lambda one: _reach(one)[0])))
 
     def head(self) -> int:
         """Return the highest position."""
-        from pyarrow import parquet  # noqa: PLC0415 - an extra
-
-        with parquet.ParquetFile(self.files[-1]) as file:
-            last = file.metadata.row_group(file.metadata.num_row_groups - 1)
-            column = file.schema_arrow.get_field_index("position")
-            return int(last.column(column).statistics.max)
+        return _reach(self.files[-1])[1]
 
     def read(self, selection: Selection) -> Iterator[RecordedEvent]:
         """Yield what ``selection`` names."""
@@ -139,7 +134,24 @@ def source_of(how: From, url: str, log_id: int, path: Path | None) -> WholeLog:
     return Bundle(path) if how is From.BUNDLE else Columns.under(path)
 
 
-def _events(path: Path, selection: Selection = Selection()) -> Iterator[RecordedEvent]:  # noqa: B008
+def _reach(path: Path) -> tuple[int, int]:
+    """Return the first and last position of a file, from what it says of itself."""
+    import pyarrow as pa  # noqa: PLC0415 - an extra
+    from pyarrow import parquet  # noqa: PLC0415
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            column = file.schema_arrow.get_field_index("position")
+            groups = range(file.metadata.num_row_groups)
+            held = [file.metadata.row_group(one).column(column).statistics for one in groups]
+    except (pa.ArrowException, OSError, OverflowError) as error:
+        raise _malformed(str(path), f"no Parquet columns: {error}") from error
+    if not held:
+        return 0, 0
+    return int(held[0].min), int(held[-1].max)
+
+
+def _events(path: Path, selection: Selection) -> Iterator[RecordedEvent]:
     from services.common.eventlog.columns import read_parquet  # noqa: PLC0415 - an extra
 
     return read_parquet(path, selection)

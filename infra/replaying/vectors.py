@@ -16,7 +16,7 @@ from services.auditing.application.moments import Moment
 from services.common.errors import Malformed, Problem
 from services.common.messaging.projector import Projection
 
-MEMORY_MB: Final = 160
+MEMORY_MB: Final = 80
 """What DuckDB may hold; beyond it, it works on disk."""
 _ROWS: Final = 5_000
 _EVENT: Final = """
