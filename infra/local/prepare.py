@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 import psycopg
 from psycopg import sql
 
-from infra.local.settings import LOG_ID, MACHINES, VHOST, Stack
+from infra.local.settings import LOG_ID, LOOKER, MACHINES, VHOST, Stack
 from infra.local.stack import machine_identity
 from services.common.clock import SystemClock
 from services.common.eventlog.migrate import LOGINS, migrate
@@ -29,7 +29,7 @@ from services.kiosk_sync.domain.machine import EnrolMachine
 DEFINITIONS: Final = Path("infra/rabbitmq/definitions.json")
 WEB: Final = (
     "intake-web", "payment-web", "kiosk-sync-web", "kiosk-sync-downlink", "notify-feed",
-    "audit-web",
+    "notify-web", "audit-web",
 )  # fmt: skip
 NAMEKO: Final = (
     "intake", "payment", "notify", "notify-webhooks", "kiosk-sync", "relay", "sealer",
@@ -51,7 +51,7 @@ def everything(stack: Stack) -> None:
 def broker(stack: Stack) -> None:
     """Load the topology and make one broker user for each process; safe to run again."""
     _api(stack, "POST", "/definitions", json.loads(DEFINITIONS.read_text(encoding="utf-8")))
-    for role in LOGINS:
+    for role in (*LOGINS, LOOKER):
         user = {"password": stack.passwords[role], "tags": ""}
         _api(stack, "PUT", f"/users/{role}", user)
         rights = topology.permissions(role.removeprefix("motcua_"))

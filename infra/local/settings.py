@@ -43,9 +43,11 @@ OIDC_CLIENT: Final = "motcua247"
 SMPP_USER: Final = "motcua"
 SMS_SENDER: Final = "MOTCUAVT"
 VHOST: Final = "motcua"
+LOOKER: Final = "motcua_notify_web"
+"""Login to the broker that may do nothing; the subscribers' pages look at queues with it."""
 _PORTS: Final = (
     "intake", "intake-web", "intake-web-http", "payment", "payment-web", "payment-web-http",
-    "notify", "notify-feed", "notify-feed-http", "notify-webhooks",
+    "notify", "notify-feed", "notify-feed-http", "notify-webhooks", "notify-web", "notify-web-http",
     "kiosk-sync", "kiosk-sync-web", "kiosk-sync-web-http", "kiosk-sync-downlink",
     "kiosk-sync-downlink-http", "relay", "sealer", "witness",
     "witness-http", "audit-web", "audit-web-http", "bank", "smsc", "smsc-http", "one-stop",
@@ -110,7 +112,7 @@ def make_stack(folder: Path, addresses: Addresses, database: str = "motcua") -> 
     """Generate secrets, certificates and ports for a new local installation in ``folder``."""
     (folder / "secrets").mkdir(parents=True, exist_ok=True, mode=0o700)
     ports = {name: free_port() for name in _PORTS}
-    passwords = {role: secrets.token_hex(16) for role in LOGINS}
+    passwords = {role: secrets.token_hex(16) for role in (*LOGINS, LOOKER)}
     stack = Stack(
         folder=folder,
         addresses=addresses,

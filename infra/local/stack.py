@@ -136,19 +136,34 @@ def _webhooks(stack: Stack) -> dict[str, str]:
     }
 
 
-def _audit_web(stack: Stack) -> dict[str, str]:
-    process = "audit-web"
-    return environment(stack, process, None) | {
+def _notify_web(stack: Stack) -> dict[str, str]:
+    process = "notify-web"
+    return environment(stack, process, None) | _site(stack, process) | {
+        "MOTCUA_DATABASE_URL": stack.database_url("motcua_notify"),
+        "MOTCUA_SERVICE_KEY_FILE": str(stack.secret("service_key")),
+        "MOTCUA_AMQP_URL": stack.amqp_url(settings.LOOKER),
+    }  # fmt: skip
+
+
+def _site(stack: Stack, process: str) -> dict[str, str]:
+    """Return what every area of the site has: log, address, identity provider, session."""
+    return {
         "MOTCUA_LOG_ID": str(LOG_ID),
-        "MOTCUA_DATABASE_URL": stack.database_url("motcua_audit_web"),
         "MOTCUA_HTTP_PORT": str(stack.ports[f"{process}-http"]),
         "MOTCUA_PUBLIC_URL": stack.http(f"{process}-http"),
         "MOTCUA_OIDC_ISSUER": stack.http("identity"),
         "MOTCUA_OIDC_CLIENT_ID": settings.OIDC_CLIENT,
         "MOTCUA_OIDC_CLIENT_SECRET_FILE": str(stack.secret("oidc_secret")),
         "MOTCUA_SESSION_KEY_FILE": str(stack.secret("session_key")),
-        "MOTCUA_TRUSTED_KEYS_FILE": str(stack.secret("trusted_keys")),
     }
+
+
+def _audit_web(stack: Stack) -> dict[str, str]:
+    process = "audit-web"
+    return environment(stack, process, None) | _site(stack, process) | {
+        "MOTCUA_DATABASE_URL": stack.database_url("motcua_audit_web"),
+        "MOTCUA_TRUSTED_KEYS_FILE": str(stack.secret("trusted_keys")),
+    }  # fmt: skip
 
 
 def _nothing(_stack: Stack) -> dict[str, str]:
@@ -181,6 +196,7 @@ def processes(stack: Stack) -> dict[str, tuple[list[str], dict[str, str]]]:
     table["relay"] = (relay, environment(stack, "relay", "motcua_relay"))
     table["notify-feed"] = ([python, "-m", "services.notify", "feed"], _feed(stack))
     table["notify-webhooks"] = ([python, "-m", "services.notify", "webhooks"], _webhooks(stack))
+    table["notify-web"] = ([python, "-m", "services.notify", "web"], _notify_web(stack))
     sealer = [python, "-m", "services.common.audit.sealer"]
     table["sealer"] = (sealer, environment(stack, "sealer", "motcua_sealer"))
     table["witness"] = ([python, "-m", "services.common.audit.witness"], _witness(stack))
@@ -218,6 +234,7 @@ def sandboxes(stack: Stack) -> dict[str, list[str]]:
             "infra.sandbox.identity", "--port", port["identity"], "--client", settings.OIDC_CLIENT,
             "--secret-file", str(stack.secret("oidc_secret")),
             "--back", f"{stack.http('audit-web-http')}/audit/login",
+            "--back", f"{stack.http('notify-web-http')}/subscribers/login",
         ],
         **{f"line-{serial}": _line(port, serial) for serial in MACHINES},
     }  # fmt: skip

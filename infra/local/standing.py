@@ -45,6 +45,7 @@ def up() -> int:
     for name in ("intake-web-http", "payment-web-http", *machines, *outside):
         print(f"{name:<18} {local.http(name)}")
     print(f"auditors' pages    {local.http('audit-web-http')}/audit")
+    print(f"subscribers' pages {local.http('notify-web-http')}/subscribers")
     print(f"official's token   {local.secret('official_token')}")
     print(f"logs               {folder / 'log'}")
     return 0

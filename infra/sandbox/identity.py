@@ -41,6 +41,7 @@ class DemoPerson:
     name: str
     what: str
     roles: tuple[str, ...]
+    subscribers: tuple[str, ...] = ()
 
 
 PEOPLE: Final = (
@@ -49,8 +50,8 @@ PEOPLE: Final = (
         id="vh001", name="Trần Văn Hành", what="vận hành · operator", roles=("operator",)
     ),
     DemoPerson(
-        id="dl001", name="Phạm Thị Nhận", what="quản lý đơn vị nhận dữ liệu · subscriber admin",
-        roles=("subscriber_admin",),
+        id="dl001", name="Phạm Thị Nhận", what="kỹ thuật của bên đăng ký ioc · technician of ioc",
+        roles=("subscriber_admin",), subscribers=("ioc",),
     ),
     DemoPerson(
         id="qt001", name="Ngô Văn Quản", what="mọi vai trò · all roles",
@@ -230,7 +231,7 @@ class Provider:
 def _claims(person: DemoPerson) -> dict[str, Any]:
     return {
         "sub": person.id, "preferred_username": person.id, "name": person.name,
-        "roles": list(person.roles),
+        "roles": list(person.roles), "subscribers": list(person.subscribers),
     }  # fmt: skip
 
 

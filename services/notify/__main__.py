@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m services.notify [feed | webhooks]``."""
+"""``python -m services.notify [feed | webhooks | web]``."""
 
 import os
 import sys
@@ -13,12 +13,16 @@ def main(words: list[str]) -> int:
         from services.notify.web import server
 
         return server.serve(os.environ)
+    if words == ["web"]:
+        from services.notify.web.console import server as console
+
+        return console.serve(os.environ)
     if words == ["webhooks"]:
         from services.notify.entrypoints import webhooks
 
         return webhooks.serve(os.environ)
     if words:
-        print("usage: python -m services.notify [feed | webhooks]", file=sys.stderr)  # noqa: T201
+        print("usage: python -m services.notify [feed | webhooks | web]", file=sys.stderr)  # noqa: T201
         return 2
     # Patches the standard library first; nothing that imports psycopg may come before it.
     from services.notify.entrypoints import service  # isort: skip

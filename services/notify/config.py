@@ -9,6 +9,7 @@ from typing import Final
 from services.common.config import Settings
 from services.common.runtime import CoreConfig, ReadConfig, core_config, log_format
 from services.common.runtime import read_config as read_only
+from services.common.web.people import LoginConfig, login_config
 
 Network = IPv4Network | IPv6Network
 
@@ -90,6 +91,39 @@ def read_feed_config(environ: Mapping[str, str]) -> FeedConfig:
         read=read_only(settings, "feed"),
         http_port=settings.whole("MOTCUA_HTTP_PORT", low=1, high=65_535),
         certificate_key=settings.key("MOTCUA_CERTIFICATE_KEY"),
+    )
+    settings.finish()
+    return config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleConfig:
+    """Everything the subscribers' pages need; their database login is ``motcua_notify``.
+
+    Attributes:
+        read: log and listening address.
+        http_port: port of the pages.
+        login: identity provider, session.
+        service_key: 32 bytes that key request digests.
+        amqp_url: login to the broker that may do nothing; queues are looked at.
+    """
+
+    read: ReadConfig
+    http_port: int
+    login: LoginConfig
+    service_key: bytes
+    amqp_url: str
+
+
+def read_console_config(environ: Mapping[str, str]) -> ConsoleConfig:
+    """Read the environment; raises ConfigError listing every problem."""
+    settings = Settings(environ)
+    config = ConsoleConfig(
+        read=read_only(settings, "notify"),
+        http_port=settings.whole("MOTCUA_HTTP_PORT", low=1, high=65_535),
+        login=login_config(settings),
+        service_key=settings.key("MOTCUA_SERVICE_KEY"),
+        amqp_url=settings.url("MOTCUA_AMQP_URL", ("amqp", "amqps")),
     )
     settings.finish()
     return config

@@ -27,8 +27,9 @@ from services.common.telemetry import metrics
 from services.intake.config import read_config as intake_config
 from services.kiosk_sync.config import read_config as kiosk_sync_config
 from services.notify.config import read_config as notify_config
-from services.notify.config import read_feed_config, read_webhook_config
+from services.notify.config import read_console_config, read_feed_config, read_webhook_config
 from services.notify.domain.address import AddressRule
+from services.notify.web.console.area import AREA as SUBSCRIBERS
 from services.payment.config import read_config as payment_config
 from tests.manifests.render import K8S, Object, overlays, render
 
@@ -118,7 +119,7 @@ def test_there_is_a_workload_for_every_process() -> None:
         "sealer": ["python", "-m", "services.common.audit.sealer"],
         "audit-web": ["python", "-m", "services.auditing"],
     }
-    kinds = {"notify": ["feed", "webhooks"], "kiosk_sync": ["web", "downlink"]}
+    kinds = {"notify": ["feed", "webhooks", "web"], "kiosk_sync": ["web", "downlink"]}
     for service in ("intake", "payment", "notify", "kiosk_sync"):
         name, module = service.replace("_", "-"), ["python", "-m", f"services.{service}"]
         wanted[name] = module
@@ -135,6 +136,7 @@ READERS = {
     "notify": lambda env, web: notify_config(env),
     "notify-feed": lambda env, web: read_feed_config(env),
     "notify-webhooks": lambda env, web: read_webhook_config(env),
+    "notify-web": lambda env, web: read_console_config(env),
     "kiosk-sync": lambda env, web: kiosk_sync_config(env, web=web),
     "relay": lambda env, web: relay_config(Settings(env)),
     "sealer": lambda env, web: sealer_config(Settings(env)),
@@ -216,6 +218,7 @@ def test_the_site_is_where_its_pages_say(overlay: str) -> None:
     }
     ways = {path["path"]: path["backend"]["service"] for path in rule["http"]["paths"]}
     assert ways[AREA.prefix]["name"] == "audit-web"
+    assert ways[SUBSCRIBERS.prefix]["name"] == "notify-web"
     for way in ways.values():
         assert way["port"]["name"] in ports[way["name"]]
 
@@ -306,7 +309,7 @@ def test_topology_and_rights_are_the_codes() -> None:
     ]
     assert given["data"]["definitions.json"] == topology.definitions_text()
     rights = {p["spec"]["user"]: p["spec"]["permissions"] for p in of("dev", "Permission")}
-    services = ("intake", "payment", "notify", "kiosk_sync", "relay", "sealer")
+    services = ("intake", "payment", "notify", "kiosk_sync", "relay", "sealer", "notify_web")
     assert rights == {f"motcua_{name}": topology.permissions(name) for name in services}
     without = {"notify-feed", "notify-webhooks", "audit-web"}
     assert {one["metadata"]["name"] for one in of("dev", "User")} == set(READERS) - without

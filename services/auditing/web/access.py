@@ -8,8 +8,8 @@ from flask import Blueprint, Response
 from services.auditing.application.access import Asked
 from services.auditing.application.moments import read_moment
 from services.auditing.bootstrap import Auditing
-from services.auditing.web.area import asked, asked_whole
 from services.common.errors import Malformed, Problem, Refused
+from services.common.web.asking import asked, asked_whole
 from services.common.web.rendering import render
 
 PAGE: Final = 50

@@ -12,11 +12,11 @@ from services.auditing.application.moments import Moment, read_moment
 from services.auditing.application.past import state_of
 from services.auditing.application.telling import Step, changes_between, told
 from services.auditing.bootstrap import Auditing
-from services.auditing.web.area import asked, asked_whole
 from services.auditing.web.proofs import now_us
 from services.common.errors import Refused
 from services.common.eventlog.record import RecordedEvent
 from services.common.telemetry.logs import get_logger
+from services.common.web.asking import asked, asked_whole
 from services.common.web.pages import current_person
 from services.common.web.rendering import render
 

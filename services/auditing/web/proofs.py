@@ -6,8 +6,8 @@ from typing import Final
 from flask import Blueprint, Response
 
 from services.auditing.bootstrap import Auditing
-from services.auditing.web.area import asked_whole
 from services.common.clock import to_micros
+from services.common.web.asking import asked_whole
 from services.common.web.rendering import render
 
 SEALS_PAGE: Final = 25

@@ -19,7 +19,13 @@ from werkzeug.exceptions import Forbidden
 from services.common.clock import Clock
 from services.common.errors import Unavailable
 from services.common.telemetry.logs import get_logger
-from services.common.web.people import LoginConfig, Person, remember, roles_of
+from services.common.web.people import (
+    LoginConfig,
+    Person,
+    remember,
+    roles_of,
+    subscribers_of,
+)
 from services.common.web.rendering import render
 
 TIMEOUT_S: Final = 5
@@ -81,7 +87,9 @@ class Identity:
         who = str(claims["sub"])
         name = str(claims.get("name") or claims.get("preferred_username") or who)
         roles = roles_of(claims, self._config.roles_claim)
-        return Person(id=who, name=name[:64], roles=roles), str(token["id_token"])
+        theirs = subscribers_of(claims, self._config.subscribers_claim)
+        found = Person(id=who, name=name[:64], roles=roles, subscribers=theirs)
+        return found, str(token["id_token"])
 
     def end_url(self, id_token: str, back: str) -> str | None:
         """Return where the provider ends its own session too; None where it cannot."""

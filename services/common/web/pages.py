@@ -34,8 +34,11 @@ from services.common.web.people import LoginConfig, Person
 from services.common.web.rendering import EXTENSION, SHELL_FILES, asset, csrf_token, render
 from services.common.web.words import FIRST, LANGUAGES, Words
 
-AREAS: Final = (("audit", people.AUDITOR), ("subscribers", people.SUBSCRIBER_ADMIN))
-"""Areas of the site and the role that enters each, as the navigation shows them."""
+AREAS: Final = (
+    ("audit", (people.AUDITOR,)),
+    ("subscribers", (people.OPERATOR, people.SUBSCRIBER_ADMIN)),
+)
+"""Areas of the site and the roles that enter each, as the navigation shows them."""
 PUBLIC: Final = ("login", "login_start", "login_back", "static", "shell")
 """What of an area everybody may fetch."""
 STATIC_AGE_S: Final = 31_536_000
@@ -50,13 +53,13 @@ class Area:
 
     Attributes:
         name: its path without the slash, its word ``area.<name>``, its cookie ``motcua_<name>``.
-        role: who may enter.
+        roles: who may enter; one of them is enough.
         package: import name of the package with its ``templates``, ``static`` and ``words``.
         pages: endpoint and word of what its navigation offers.
     """
 
     name: str
-    role: str
+    roles: tuple[str, ...]
     package: str
     pages: tuple[tuple[str, str], ...]
 
@@ -89,7 +92,8 @@ class Shell:
             return None
         if g.person is None:
             return self._ask_to_log_in()
-        if self.area.role not in g.person.roles and request.endpoint != self._endpoint("logout"):
+        leaves = request.endpoint == self._endpoint("logout")
+        if not g.person.roles.intersection(self.area.roles) and not leaves:
             raise Forbidden("nobody without the role sees these pages")
         if request.method not in _SAFE:
             self._check_csrf()
@@ -117,11 +121,11 @@ class Shell:
         language = g.get("language", FIRST)
         say = partial(self.words.say, language)
         current: Person | None = g.get("person")
-        allowed = current is not None and self.area.role in current.roles
+        allowed = current is not None and bool(current.roles.intersection(self.area.roles))
         return {
             "t": say, "knows": self.words.knows, "language": language, "languages": LANGUAGES,
             "language_url": _language_url, "area": self.area, "person": current,
-            "areas": [name for name, role in AREAS if current and role in current.roles],
+            "areas": [name for name, roles in AREAS if current and current.roles & {*roles}],
             "pages": self.area.pages if allowed else (), "csrf": csrf_token,
             "when": partial(formats.when, language), "day": partial(formats.day, language),
             "number": partial(formats.number, language), "money": partial(formats.money, language),

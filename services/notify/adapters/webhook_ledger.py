@@ -167,9 +167,15 @@ def progress_of(connection: psycopg.Connection[Any], log_id: int) -> dict[str, P
 
 
 def deliveries_of(
-    connection: psycopg.Connection[Any], log_id: int, name: str, limit: int, *, failed: bool
+    connection: psycopg.Connection[Any],
+    log_id: int,
+    name: str,
+    limit: int,
+    *,
+    failed: bool,
+    before: datetime | None = None,
 ) -> list[tuple[datetime, int, str, int, str, int | None, int, bool]]:
-    """Return the newest lines of the delivery log of ``name``, newest first.
+    """Return the newest lines of the delivery log of ``name``, newest first; older than ``before``.
 
     Each is (when, position, event id, attempt, outcome, status, milliseconds, redriven).
     """
@@ -179,10 +185,30 @@ def deliveries_of(
         "SELECT at, position, event_id::text, attempt, outcome, status, latency_ms, redriven"
         " FROM notify.webhook_delivery WHERE log_id = %s AND subscriber = %s"
         " AND NOT (%s AND coalesce(status, 0) BETWEEN 200 AND 299)"
-        " ORDER BY at DESC, position DESC LIMIT %s",
-        (log_id, name, failed, limit),
+        " AND (%s::timestamptz IS NULL OR at < %s) ORDER BY at DESC, position DESC LIMIT %s",
+        (log_id, name, failed, before, before, limit),
     ).fetchall()
     return [(r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]) for r in rows]
+
+
+def taken_of(
+    connection: psycopg.Connection[Any],
+    log_id: int,
+    name: str,
+    positions: Sequence[int],
+    *,
+    since: datetime,
+) -> frozenset[int]:
+    """Return those of ``positions`` that the receiver took at or after ``since``."""
+    if not _exists(connection, "webhook_delivery"):
+        return frozenset()
+    rows = connection.execute(
+        "SELECT DISTINCT position FROM notify.webhook_delivery WHERE log_id = %s"
+        " AND subscriber = %s AND at >= %s AND status BETWEEN 200 AND 299"
+        " AND position = ANY(%s)",
+        (log_id, name, since, list(positions)),
+    ).fetchall()
+    return frozenset(int(row[0]) for row in rows)
 
 
 def retry_at(progress: Progress) -> datetime | None:

@@ -20,6 +20,7 @@ from services.notify.domain.subscriber import Subscriber
 SETTLED: Final = timedelta(minutes=5)
 """So long after midnight an event of the day may still be on its way into the log."""
 KIND: Final = "certificate/1"
+_KEY_NAME: Final = "/certificates"
 
 
 class Checkpoints(Protocol):
@@ -60,20 +61,20 @@ class Certificate:
         return "".join(f"{line}\n" for line in lines)
 
 
-class Certificates:
-    """Makes certificates on demand."""
+class Days:
+    """Tells what certificates say, without their key."""
 
     def __init__(
-        self, log: EventLog, checkpoints: Checkpoints, clock: Clock, signer: Signer
+        self, log: EventLog, checkpoints: Checkpoints, clock: Clock, *, origin: str
     ) -> None:
-        """Bind log, checkpoints, clock and the certificates' own key."""
+        """Bind log, checkpoints and clock; ``origin`` is the log's name in certificates."""
         self._log = log
         self._checkpoints = checkpoints
         self._clock = clock
-        self._signer = signer
+        self._origin = origin
 
-    def of_day(self, one: Subscriber, day: date) -> Note:
-        """Return the signed certificate of ``day`` in Vietnam.
+    def told(self, one: Subscriber, day: date) -> Certificate:
+        """Return what is certified of ``day`` in Vietnam.
 
         Raises:
             Refused: ``day_not_over``, or ``day_not_sealed`` while no checkpoint covers it.
@@ -84,34 +85,58 @@ class Certificates:
         if self._clock.now() < end + SETTLED:
             raise Refused("day_not_over", "ask five minutes after midnight (UTC+7)",
                           "chỉ cấp sau 0 giờ 5 phút ngày hôm sau", field="day")  # fmt: skip
-        after, through = self._before(begin), self._before(end)
+        after, through = last_before(self._log, begin), last_before(self._log, end)
         raw = self._checkpoints.covering(max(through, 1))
         if raw is None:
             raise Refused("day_not_sealed", "the log is not sealed so far yet",
                           "sổ sự kiện chưa được niêm phong đến ngày này", field="day")  # fmt: skip
         grants = tuple(one.owed(after, through))
-        certificate = Certificate(
-            origin=self._signer.verifier.name.removesuffix("/certificates"), subscriber=one.name,
-            day=day, after=after, through=through, grants=grants,
-            tally=tally(self._log, grants), checkpoint=_checkpoint(raw),
+        return Certificate(
+            origin=self._origin, subscriber=one.name, day=day, after=after, through=through,
+            grants=grants, tally=tally(self._log, grants), checkpoint=_checkpoint(raw),
         )  # fmt: skip
-        text = certificate.text()
+
+
+class Certificates:
+    """Makes certificates on demand."""
+
+    def __init__(
+        self, log: EventLog, checkpoints: Checkpoints, clock: Clock, signer: Signer
+    ) -> None:
+        """Bind log, checkpoints, clock and the certificates' own key."""
+        origin = signer.verifier.name.removesuffix(_KEY_NAME)
+        self._days = Days(log, checkpoints, clock, origin=origin)
+        self._signer = signer
+
+    def of_day(self, one: Subscriber, day: date) -> Note:
+        """Return the signed certificate of ``day`` in Vietnam; raises as ``Days.told``."""
+        text = self._days.told(one, day).text()
         return Note(text, (self._signer.sign(text),))
-
-    def _before(self, instant: datetime) -> int:
-        """Return the last position recorded before ``instant``; time order is position order."""
-        wanted = to_micros(instant)
-
-        def earlier(position: int) -> bool:
-            (event,) = self._log.read_positions([position])
-            return event.recorded_at_us < wanted
-
-        return _last(self._log.head(), earlier)
 
 
 def certificate_signer(log_id: int, seed: bytes) -> Signer:
     """Return the key that signs certificates of a log's subscribers."""
-    return Signer(f"motcua247/{log_id}/certificates", seed)
+    return Signer(f"{origin_of(log_id)}{_KEY_NAME}", seed)
+
+
+def origin_of(log_id: int) -> str:
+    """Return what a log is called in certificates."""
+    return f"motcua247/{log_id}"
+
+
+def last_before(log: EventLog, instant: datetime) -> int:
+    """Return the last position recorded before ``instant``; time order is position order.
+
+    Raises:
+        Unavailable: the log is down.
+    """
+    wanted = to_micros(instant)
+
+    def earlier(position: int) -> bool:
+        (event,) = log.read_positions([position])
+        return event.recorded_at_us < wanted
+
+    return _last(log.head(), earlier)
 
 
 def _last(high: int, holds: Callable[[int], bool]) -> int:

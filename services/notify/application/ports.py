@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What notify needs from message providers, and from the ways to subscribers outside."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -92,6 +93,61 @@ class Attempt:
     number: int
     answer: Answer
     redriven: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """What the broker says of one subscriber's queue.
+
+    Attributes:
+        waiting: messages that nobody has been given yet.
+        readers: consumers that are connected.
+        dead: messages in its dead-letter queue: refused twenty times.
+    """
+
+    waiting: int
+    readers: int
+    dead: int
+
+
+class Depths(Protocol):
+    """Looks at queues without touching them."""
+
+    def depths(self, names: Sequence[str]) -> Mapping[str, Depth]:
+        """Return the depth of each subscriber's queue that exists; raises Unavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A line of the delivery log, as people read it; ``status`` is None without an answer."""
+
+    at_us: int
+    position: int
+    event_id: str
+    number: int
+    outcome: str
+    status: int | None
+    latency_ms: int
+    redriven: bool
+
+
+class Deliveries(Protocol):
+    """What the sender wrote down, for people; empty before it ran for the first time."""
+
+    def progress(self) -> Mapping[str, Progress]:
+        """Return how far each webhook is; raises Unavailable."""
+        ...
+
+    def newest(
+        self, name: str, limit: int, *, failed: bool, below_us: int | None
+    ) -> Sequence[Delivery]:
+        """Return attempts, newest first, of before ``below_us``; raises Unavailable."""
+        ...
+
+    def taken(self, name: str, positions: Sequence[int], since_us: int) -> frozenset[int]:
+        """Return those of ``positions`` that were taken since then; raises Unavailable."""
+        ...
 
 
 class LeadLostError(Exception):

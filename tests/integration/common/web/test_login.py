@@ -21,7 +21,7 @@ from tests.support.pages import Provider, check_words, login_of, provider_for, q
 
 SITE = "http://127.0.0.1:5999"
 AREA = Area(
-    name="audit", role=AUDITOR, package="tests.support.area",
+    name="audit", roles=(AUDITOR,), package="tests.support.area",
     pages=(("audit.first", "area.first"),),
 )  # fmt: skip
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
