@@ -18,6 +18,7 @@ from infra.cli_contracts import contracts
 from infra.cli_epoch import epoch
 from infra.cli_generate import generate_command
 from infra.cli_questions import questions_command
+from infra.cli_queues import queues
 from infra.cli_replay import replay_command
 from infra.cli_retention import retention
 from infra.cli_subject import subject
@@ -38,6 +39,7 @@ kiosk = typer.Typer(no_args_is_help=True, help="Machines: who may speak.")
 app.add_typer(kiosk, name="kiosk")
 app.add_typer(subject, name="subject")
 app.add_typer(contracts, name="contracts")
+app.add_typer(queues, name="queues")
 app.add_typer(subscriber, name="subscriber")
 app.command("verify")(cli_verify.verify)
 app.command("query")(cli_query.query)

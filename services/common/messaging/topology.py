@@ -157,6 +157,15 @@ def queues() -> tuple[Queue, ...]:
     return tuple(Queue(name=name, types=types) for name, types in BINDINGS.items())
 
 
+def operator_permissions() -> dict[str, str]:
+    """Return what an operator's login may do: take dead letters, publish to queues by name.
+
+    Whatever it publishes is checked against the log by whoever gets it.
+    """
+    dead = (queue.dead_letter_queue for queue in queues())
+    return {"configure": "^$", "write": _pattern("amq.default"), "read": _pattern(*dead)}
+
+
 def permissions(service: str) -> dict[str, str]:
     """Return what the broker login of ``relay`` or of a service may do, as RabbitMQ takes it.
 
