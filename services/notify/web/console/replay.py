@@ -21,6 +21,7 @@ from services.notify.application.replays import (
     order_replay,
     webhook_of,
 )
+from services.notify.application.subscribers import FRESH_S
 from services.notify.consoling import Consoling
 from services.notify.web.console.area import seen
 
@@ -56,6 +57,8 @@ def replay_pages(blueprint: Blueprint, consoling: Consoling) -> None:
                          status=409, key=key)  # fmt: skip
         _LOG.info("replay_ordered", person=by, subscriber=name, orders=len(spans),
                   first=spans[0][0], last=spans[-1][1])  # fmt: skip
+        # What is known of subscribers may be so old; the next page has to show the order.
+        consoling.clock.sleep(FRESH_S)
         way = url_for("subscribers.one", name=name, ordered=len(spans))
         return Response(status=303, headers={"Location": f"{way}#redrives"})
 
