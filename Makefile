@@ -32,7 +32,7 @@ servers browser:
 	@touch $@
 
 ##@ Check
-.PHONY: check lint types imports test test-unit test-long crash mutants k8s bench bench-quick bench-growth
+.PHONY: check lint types imports test test-unit test-long crash chaos mutants k8s bench bench-quick bench-growth
 check: lint types imports ## everything that reads the code without running it
 
 lint: setup ## style, spelling, house rules
@@ -59,6 +59,9 @@ test-long: setup ## minutes of faults and load
 
 crash: setup ## kill everything under load, seeded (SEED=); report in build/crash.json
 	$(BIN)/python -m infra.crash
+
+chaos: setup ## harm all ways to three subscribers, seeded (SEED=); report in build/chaos.json
+	$(BIN)/python -m infra.chaos
 
 k8s: setup ## render every overlay to build/k8s and check it, without a cluster
 	$(BIN)/python -m tests.manifests.render

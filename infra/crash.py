@@ -175,8 +175,9 @@ class Faults:
 class Crowd:
     """Citizens and officials who go on until they are answered."""
 
-    def __init__(self, local: Stack, people: list[Citizen], notes: Notes) -> None:
-        """Know the addresses, the people and where they write."""
+    def __init__(self, local: Stack, people: list[Citizen], notes: Notes, at_once: int = 4) -> None:
+        """Know the addresses, the people, where they write and how many come at a time."""
+        self._at_once = at_once
         self._local = local
         self._people = people
         self._notes = notes
@@ -185,8 +186,8 @@ class Crowd:
         self.under_way = 0
 
     def run(self, enough: threading.Event) -> None:
-        """Take every dossier as far as it goes, four people at a time; more until ``enough``."""
-        with ThreadPoolExecutor(4) as pool:
+        """Take every dossier as far as it goes; more people until ``enough``."""
+        with ThreadPoolExecutor(self._at_once) as pool:
             for _ in pool.map(partial(self._counted, enough), range(len(self._people))):
                 pass
 

@@ -69,11 +69,14 @@ def lines(
 
 def spellings(one: Outcome) -> list[bytes]:
     """Return how name and telephone may be written: as they are, hexadecimal, base64."""
-    found = []
-    for word in (one.visit.name.encode(), one.visit.phone[1:].encode()):
-        found += [word, word.hex().encode(), word.hex().upper().encode()]
-        found += [_middle(word, lead) for lead in range(3)]
-    return found
+    return [way for word in (one.visit.name, one.visit.phone[1:]) for way in spelled(word)]
+
+
+def spelled(text: str) -> list[bytes]:
+    """Return how ``text`` may be written: as it is, hexadecimal, base64."""
+    word = text.encode()
+    plain = [word, word.hex().encode(), word.hex().upper().encode()]
+    return plain + [_middle(word, lead) for lead in range(3)]
 
 
 def _middle(word: bytes, lead: int) -> bytes:

@@ -26,6 +26,7 @@ USER: Final = "rabbitmq"
 ADMIN: Final = "motcua_admin"
 PACKAGE: Final = "rabbitmq-server"
 _PROGRAM: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+_CONTROL: Final = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
 _CONF: Final = """
 listeners.tcp.1 = 127.0.0.1:{port}
 management.tcp.ip = 127.0.0.1
@@ -113,6 +114,11 @@ class RabbitServer:
         """Delete everything the stopped node ever stored: queues, messages, users, vhosts."""
         shutil.rmtree(self.folder / "mnesia", ignore_errors=True)
         self._process = None
+
+    def control(self, *words: str) -> None:
+        """Run ``rabbitmqctl``; raises CalledProcessError or TimeoutExpired."""
+        command = [*run_as(USER), "env", *self._environment(), str(_CONTROL), "-n", self._node]
+        subprocess.run([*command, *words], check=True, capture_output=True, cwd="/", timeout=60)
 
     def api(self, method: str, path: str, body: object = None) -> object:
         """Call the management API; returns the decoded answer or None."""

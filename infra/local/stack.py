@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.client import HTTPException
@@ -25,6 +25,8 @@ from infra.local.system import answers, wait_until
 
 DEFINITIONS: Final = Path("infra/rabbitmq/definitions.json")
 READY_TIMEOUT_S: Final = 90.0
+Program = tuple[list[str], dict[str, str]]
+"""Command and environment."""
 _SERVICES: Final = ("intake", "payment", "notify", "kiosk_sync")
 
 
@@ -180,10 +182,10 @@ _OWN: Final[dict[str, Callable[[Stack], dict[str, str]]]] = {
 }
 
 
-def processes(stack: Stack) -> dict[str, tuple[list[str], dict[str, str]]]:
+def processes(stack: Stack) -> dict[str, Program]:
     """Return command and environment of every process by name."""
     python = sys.executable
-    table: dict[str, tuple[list[str], dict[str, str]]] = {}
+    table: dict[str, Program] = {}
     for service in _SERVICES:
         role, name = f"motcua_{service}", service.replace("_", "-")
         module = [python, "-m", f"services.{service}"]
@@ -286,11 +288,11 @@ def machine_identity(stack: Stack, serial: str) -> dict[str, str]:
     }
 
 
-def wait_ready(stack: Stack, names: Sequence[str]) -> None:
+def wait_ready(stack: Stack, names: Sequence[str], timeout_s: float = READY_TIMEOUT_S) -> None:
     """Return once every named process says it is ready; raises TimeoutError naming the first."""
     for name in names:
         port = stack.ports[name]
-        wait_until(f"{name} to be ready", partial(_is_ready, port), READY_TIMEOUT_S)
+        wait_until(f"{name} to be ready", partial(_is_ready, port), timeout_s)
 
 
 def _is_ready(port: int) -> bool:
@@ -303,8 +305,8 @@ def _is_ready(port: int) -> bool:
         return False
 
 
-def supervise(stack: Stack) -> Path:
-    """Write the supervisor's configuration and return its path."""
+def supervise(stack: Stack, more: Mapping[str, Program] | None = None) -> Path:
+    """Write the supervisor's configuration, with programs of the caller; return its path."""
     logs = stack.folder / "log"
     logs.mkdir(exist_ok=True)
     lines = [
@@ -316,7 +318,7 @@ def supervise(stack: Stack) -> Path:
         "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
         "[supervisorctl]", f"serverurl=unix://{stack.folder}/supervisor.sock",
     ]  # fmt: skip
-    for name, (command, environ) in processes(stack).items():
+    for name, (command, environ) in {**processes(stack), **(more or {})}.items():
         pairs = ",".join(f'{key}="{value.replace("%", "%%")}"' for key, value in environ.items())
         words = shlex.join(command).replace("%", "%%")
         lines += [

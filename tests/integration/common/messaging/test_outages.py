@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """PostgreSQL and RabbitMQ of its own go down under load: pause, no dead letter, one effect each."""
 
-import os
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -221,14 +219,4 @@ def control(servers: Servers, *words: str) -> None:
     """Run ``rabbitmqctl`` on the private node."""
     rabbit = servers.rabbit
     assert rabbit is not None
-    as_user = ["runuser", "-u", "rabbitmq", "--"] if os.geteuid() == 0 else []
-    node = f"motcua{rabbit.port}@localhost"
-    command = [
-        *as_user,
-        "env",
-        *rabbit._environment(),
-        "/usr/lib/rabbitmq/bin/rabbitmqctl",
-        "-n",
-        node,
-    ]
-    subprocess.run([*command, *words], check=True, capture_output=True, cwd="/", timeout=60)
+    rabbit.control(*words)
