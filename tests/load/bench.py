@@ -7,7 +7,7 @@
 import sys
 from collections.abc import Callable
 
-from tests.load import appending, limit, reading, rebuilding
+from tests.load import appending, limit, reactor, reading, rebuilding
 from tests.load.report import FULL, QUICK, Entry, Scale, write
 
 SUBJECTS: dict[str, Callable[[Scale], list[Entry]]] = {
@@ -15,6 +15,7 @@ SUBJECTS: dict[str, Callable[[Scale], list[Entry]]] = {
     "limit": limit.rows,
     "reading": reading.rows,
     "rebuild": rebuilding.rows,
+    "reactor": reactor.rows,
 }
 
 
