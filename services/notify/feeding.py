@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from services.common.clock import Clock
 from services.common.runtime import ReadRuntime
 from services.notify.adapters.checkpoints import PostgresCheckpoints
 from services.notify.application.certificates import Certificates, certificate_signer
@@ -27,8 +28,11 @@ class Feeding:
     gate: Gate
 
 
-def make_feeding(config: FeedConfig) -> Feeding:
-    """Wire the feed; nothing is opened yet."""
+def make_feeding(config: FeedConfig, *, today: Clock | None = None) -> Feeding:
+    """Wire the feed; nothing is opened yet.
+
+    ``today`` says for the certificates what day it is; the process's own clock by default.
+    """
     runtime = ReadRuntime(config.read, pool=CONNECTIONS)
     subscribers = Subscribers(runtime.log, runtime.clock)
     checkpoints = PostgresCheckpoints(config.read.database_url, config.read.log_id)
@@ -37,6 +41,6 @@ def make_feeding(config: FeedConfig) -> Feeding:
         runtime=runtime,
         subscribers=subscribers,
         feed=Feed(runtime.log, subscribers, runtime.clock),
-        certificates=Certificates(runtime.log, checkpoints, runtime.clock, signer),
+        certificates=Certificates(runtime.log, checkpoints, today or runtime.clock, signer),
         gate=Gate(runtime.clock),
     )

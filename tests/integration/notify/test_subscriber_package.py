@@ -177,8 +177,7 @@ def test_a_days_certificate_names_what_is_missing(place: Place) -> None:
         service="feed", log_id=LOG_ID, metrics_port=0, http_host="127.0.0.1", log_format=None,
         database_url=place.desk.database.url_for("motcua_feed"),
     )  # fmt: skip
-    feeding = make_feeding(FeedConfig(read=read, http_port=1, certificate_key=KEY))
-    feeding.certificates._clock = clock
+    feeding = make_feeding(FeedConfig(read=read, http_port=1, certificate_key=KEY), today=clock)
     server = make_server("127.0.0.1", 0, make_app(feeding), threaded=True)
     thread = Thread(target=server.serve_forever)
     thread.start()
