@@ -53,11 +53,11 @@ def rows(scale: Scale) -> list[Entry]:
     """Measure in turn; the platform's logs go where nobody waits for them."""
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
         configure_logs("payment", "json")
-    server, amqp = os.environ["MOTCUA_TEST_DATABASE_URL"], os.environ["MOTCUA_TEST_AMQP_URL"]
-    management = os.environ["MOTCUA_TEST_AMQP_MANAGEMENT_URL"]
-    with fresh_database(server) as database, fresh_broker(amqp, management) as broker:
-        broker.declare(ECHO.name)
-        return [*_reactor(database, broker, scale.rounds), *_subscriber(database, broker)]
+        server, amqp = os.environ["MOTCUA_TEST_DATABASE_URL"], os.environ["MOTCUA_TEST_AMQP_URL"]
+        management = os.environ["MOTCUA_TEST_AMQP_MANAGEMENT_URL"]
+        with fresh_database(server) as database, fresh_broker(amqp, management) as broker:
+            broker.declare(ECHO.name)
+            return [*_reactor(database, broker, scale.rounds), *_subscriber(database, broker)]
 
 
 def _reactor(database: Database, broker: Broker, rounds: int) -> Iterator[Entry]:
