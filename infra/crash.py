@@ -119,20 +119,7 @@ class Faults:
 
     def _kill(self, name: str) -> None:
         """Kill a process that runs; raises TimeoutError when there is none to kill."""
-        deadline = time.monotonic() + 30
-        while (pid := self._pid(name)) <= 1:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{name} does not run")
-            time.sleep(0.2)
-        os.kill(pid, signal.SIGKILL)
-
-    def _pid(self, name: str) -> int:
-        conf = str(self._local.folder / "supervisord.conf")
-        command = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisorctl", "-c", conf]
-        found = subprocess.run(
-            [*command, "pid", name], check=False, capture_output=True, text=True, timeout=30
-        )
-        return int(found.stdout.strip() or 0) if found.returncode == 0 else 0
+        os.kill(stack.running_pid(self._local, name), signal.SIGKILL)
 
     def _kill_broker(self) -> None:
         rabbit = self._servers.rabbit

@@ -5,7 +5,6 @@ import base64
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +21,8 @@ from infra.local import prepare
 from infra.local.rabbitmq import ADMIN
 from infra.local.servers import Servers
 from infra.local.settings import VHOST, Stack
-from infra.local.system import MissingError
+from infra.local.stack import running_pid
+from infra.local.system import MissingError, wait_until
 from services.common.errors import Unavailable
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.record import RecordedEvent
@@ -129,27 +129,13 @@ class Harms:
         return self._log.head()
 
     def _kill(self, name: str) -> None:
-        os.kill(self._pid(name), signal.SIGKILL)
+        os.kill(running_pid(self._local, name), signal.SIGKILL)
 
     def _freeze(self, name: str) -> None:
-        pid = self._pid(name)
+        pid = running_pid(self._local, name)
         os.kill(pid, signal.SIGSTOP)
         time.sleep(FROZEN_S)
         os.kill(pid, signal.SIGCONT)
-
-    def _pid(self, name: str) -> int:
-        """Return a process that runs; raises TimeoutError when there is none."""
-        conf = str(self._local.folder / "supervisord.conf")
-        command = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisorctl", "-c", conf]
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            found = subprocess.run(
-                [*command, "pid", name], check=False, capture_output=True, text=True, timeout=30
-            )
-            if found.stdout.strip().isdecimal() and (pid := int(found.stdout)) > 1:
-                return pid
-            time.sleep(0.2)
-        raise TimeoutError(f"{name} does not run")
 
     def _cut(self, name: str) -> None:
         line = next(one.line for one in self._outsiders.all if one.name == name)
@@ -157,12 +143,8 @@ class Harms:
         time.sleep(CUT_S)
 
     def _disconnect(self, user: str) -> None:
-        deadline = time.monotonic() + _LISTED_S
-        while not (names := self._connections(user)):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{user} has no connection")
-            time.sleep(0.5)
-        for name in names:
+        wait_until(f"a connection of {user}", lambda: bool(self._connections(user)), _LISTED_S)
+        for name in self._connections(user):
             self._api("DELETE", f"/connections/{quote(name, safe='')}")
 
     def _connections(self, user: str) -> list[str]:

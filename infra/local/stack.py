@@ -339,11 +339,28 @@ def supervisor(stack: Stack, *words: str) -> int:
     return _control(stack.folder, *words)
 
 
+def running_pid(stack: Stack, name: str) -> int:
+    """Return the process that runs as ``name``; raises TimeoutError when none does for 30 s."""
+    found: list[int] = []
+
+    def runs() -> bool:
+        said = _controlled(stack.folder, "pid", name).stdout.strip()
+        found[:] = [int(said)] if said.isdigit() and int(said) > 1 else []
+        return bool(found)
+
+    wait_until(f"{name} running", runs, 30)
+    return found[0]
+
+
 def _control(folder: Path, *words: str) -> int:
+    return _controlled(folder, *words).returncode
+
+
+def _controlled(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
     conf = str(folder / "supervisord.conf")
     module = "supervisor.supervisorctl" if words else "supervisor.supervisord"
     command = [sys.executable, "-W", "ignore", "-m", module, "-c", conf, *words]
-    return subprocess.run(command, check=False, capture_output=True, timeout=120).returncode
+    return subprocess.run(command, check=False, capture_output=True, timeout=120)
 
 
 def programs(folder: Path) -> list[str]:
