@@ -2,7 +2,7 @@
 """``make bench-growth``: what the last million of a big log costs beside the first.
 
 A log of ``EVENTS`` (ten million by default; whole millions) over several partitions and an empty one
-on the same server, in turn: appends of 32 callers; reading a million events by COPY at the beginning
+on the same server, in turn: appends of 32 callers; reading a million events in bulk at the beginning
 and the end; reading one dossier's story. A ratio of 1 means that size costs nothing; the target of
 1.2 times the cost is a ratio of 0.83.
 """

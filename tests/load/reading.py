@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Replay and fold in one process: COPY with lazy decoding against pages of dictionaries.
+"""Replay and fold in one process: the bulk reader, which decodes lazily, against pages of dictionaries.
 
 The peer reads as libraries do: pages of 1,000 by position, a dictionary a row, JSON decoded for
 every event. Both fold the same: where each dossier stands, and what was charged; the result has to

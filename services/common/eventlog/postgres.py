@@ -17,16 +17,14 @@ from services.common.eventlog.checks import broken, check
 from services.common.eventlog.migrate import newest_version
 from services.common.eventlog.ownership import key_reused, not_eraser
 from services.common.eventlog.record import Appended, AppendRequest, RecordedEvent
+from services.common.eventlog.row import COLUMNS, event_of
 from services.common.eventlog.writer import Writer
 from services.common.personal import Sealed, unwrap_key, wrap_key
 
 POSITION_MAX: Final = 2**63 - 1
 _POLL_S: Final = 1.0
 _POOL_WAIT_S: Final = 10.0
-_ALL: Final[LiteralString] = (
-    "SELECT log_id, pos, event_id, stream, version, type, schema, subject, occurred_at,"
-    " recorded_at, data, meta, content_hash, leaf_hash FROM eventlog.event WHERE log_id = %s"
-)
+_ALL: Final[LiteralString] = f"SELECT {COLUMNS} FROM eventlog.event WHERE log_id = %s"  # noqa: S608
 
 
 def open_pool(url: str, *, name: str, size: int = 8) -> ConnectionPool:
@@ -293,7 +291,7 @@ class PostgresLog:
     def _read(self, where: LiteralString, *values: object) -> list[RecordedEvent]:
         with lent(self._pool) as connection:
             rows = connection.cursor(binary=True).execute(_ALL + where, (self.log_id, *values))
-            return [_event(row) for row in rows]
+            return [event_of(row) for row in rows]
 
 
 class PostgresKeys:
@@ -381,12 +379,3 @@ class _Ear:
         if connection is not None:
             with suppress(psycopg.Error, OSError):
                 connection.close()
-
-
-def _event(row: tuple[Any, ...]) -> RecordedEvent:
-    return RecordedEvent(
-        log_id=row[0], position=row[1], event_id=row[2], stream=row[3], version=row[4],
-        type=row[5], schema=row[6], subject=row[7], occurred_at_us=row[8],
-        recorded_at_us=row[9], raw_data=bytes(row[10]), raw_meta=bytes(row[11]),
-        content_hash=bytes(row[12]), leaf_hash=bytes(row[13]),
-    )  # fmt: skip

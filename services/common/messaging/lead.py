@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lead over publishing one log: the right, the checkpoint and the reads are one connection."""
 
-from typing import Final, cast
+from typing import Final
 
 import psycopg
 
 from services.common.eventlog.record import RecordedEvent
+from services.common.eventlog.row import COLUMNS, event_of
 
 _LOCK_CLASS: Final = 0x4D43524C  # "MCRL"
-_COLUMNS: Final = (
-    "log_id, pos, event_id, stream, version, type, schema, subject, occurred_at, recorded_at,"
-    " data, meta, content_hash, leaf_hash"
-)
 
 
 class Lead:
@@ -77,17 +74,9 @@ class Lead:
     def read(self, after: int, limit: int) -> list[RecordedEvent]:
         """Return the next events in position order."""
         rows = self._connection.execute(
-            f"select {_COLUMNS} from eventlog.event"  # noqa: S608 - constant columns
+            f"select {COLUMNS} from eventlog.event"  # noqa: S608 - constant columns
             " where log_id = %s and pos > %s order by pos limit %s",
             (self._log_id, after, limit),
             binary=True,
         ).fetchall()
-        return [_event(row) for row in rows]
-
-
-def _event(row: tuple[object, ...]) -> RecordedEvent:
-    names = (
-        "log_id", "position", "event_id", "stream", "version", "type", "schema", "subject",
-        "occurred_at_us", "recorded_at_us", "raw_data", "raw_meta", "content_hash", "leaf_hash",
-    )  # fmt: skip
-    return RecordedEvent(**cast("dict[str, object]", dict(zip(names, row, strict=True))))  # type: ignore[arg-type]
+        return [event_of(row) for row in rows]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The COPY reader says exactly what the port's paged reading says."""
+"""The bulk reader says exactly what the port's paged reading says."""
 
 from collections.abc import Sequence
 from dataclasses import replace
