@@ -7,7 +7,7 @@ checkpoint, so a projector that goes on meanwhile makes no difference.
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,10 +25,8 @@ from services.common.messaging.building import (
     EVENTS_PER_SEGMENT,
     BulkProjection,
     Chunk,
-    Part,
     Progress,
     build,
-    folded,
     parts_of,
 )
 from services.common.messaging.projector import Projection
@@ -146,10 +144,7 @@ def _by_fold(
     parts = parts_of(
         projection, source, through, each=work.each, until_us=until_us, least=work.jobs
     )
-    if work.jobs > 1:
-        yield from build(parts, work.jobs, work.progress)
-    else:
-        yield from _here(parts, work.progress)
+    yield from build(parts, work.jobs, work.progress)
 
 
 def _by_sql(
@@ -161,17 +156,6 @@ def _by_sql(
             f"{projection.name} không dựng được bằng SQL", field="projection",
         )  # fmt: skip
     return fold_columns(projection, source.files, to, jobs=work.jobs, folder=folder)
-
-
-def _here(parts: Sequence[Part], progress: Progress) -> Iterator[Chunk]:
-    """Fold part by part in this process."""
-    total = sum(part.through for part in parts)
-    for number, part in enumerate(parts):
-        for said in folded(part):
-            if isinstance(said, Chunk):
-                yield said
-            else:
-                progress(number * part.through + said, total)
 
 
 def _checkpoint(live: psycopg.Connection[Any], projection: Projection) -> int:

@@ -114,9 +114,14 @@ def parts_of(
 def build(parts: Sequence[Part], workers: int, progress: Progress) -> Iterator[Chunk]:
     """Fold all ``parts``, at most ``workers`` at once; yields rows as they become ready.
 
+    One part, or one worker, is folded in this process: a child needs a second to start.
+
     Raises:
         Unavailable: the log is down, or a child died or was silent for five minutes.
     """
+    if workers == 1 or len(parts) == 1:
+        yield from _here(parts, progress)
+        return
     context = get_context("spawn")
     waiting, running = list(parts), dict[Any, Any]()
     done, total = dict[Any, int](), sum(part.through for part in parts)
@@ -151,6 +156,17 @@ def build(parts: Sequence[Part], workers: int, progress: Progress) -> Iterator[C
 def workers_here() -> int:
     """Return how many children this machine takes."""
     return len(os.sched_getaffinity(0))
+
+
+def _here(parts: Sequence[Part], progress: Progress) -> Iterator[Chunk]:
+    """Fold part by part in this process."""
+    total = sum(part.through for part in parts)
+    for number, part in enumerate(parts):
+        for said in folded(part):
+            if isinstance(said, Chunk):
+                yield said
+            else:
+                progress(number * part.through + said, total)
 
 
 def _heard(pipe: "pipes.Connection[Any, Any]") -> object:

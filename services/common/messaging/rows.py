@@ -6,8 +6,8 @@ by COPY. Both read the same change, so both make the same rows.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol
 
 import psycopg
 from psycopg import sql
@@ -18,9 +18,11 @@ Rows = tuple[str, Sequence[str], Iterator[Sequence[object]]]
 """Table, columns, values."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowChange:
-    """What an event does to one row.
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class RowChange(NamedTuple):
+    """What an event does to one row; a tuple, because a rebuild makes one for every event.
 
     Attributes:
         table: unqualified name.
@@ -36,9 +38,9 @@ class RowChange:
     column: str
     key: object
     make: Mapping[str, object] | None = None
-    put: Mapping[str, object] = field(default_factory=dict)
-    add: Mapping[str, int] = field(default_factory=dict)
-    least: Mapping[str, int] = field(default_factory=dict)
+    put: Mapping[str, object] = _NONE
+    add: Mapping[str, int] = _NONE
+    least: Mapping[str, int] = _NONE
 
 
 class Fold(Protocol):

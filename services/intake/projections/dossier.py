@@ -15,6 +15,7 @@ from services.intake.projections.dossier_vector import vector
 
 _CREATES = ("dossier.registered", "dossier.imported")
 _COLUMNS = ("code", "due_at", "return_machine")
+_COUNTS = {"dossier.report_disputed": {"disputed": 1}, "dossier.report_resolved": {"disputed": -1}}
 _NOT_FROM = ("dossier.report_disputed", "dossier.reported")
 
 
@@ -50,11 +51,10 @@ class DossierProjection(RowProjection):
     def changes(self, event: RecordedEvent) -> Iterator[RowChange]:
         """Return what one event does to its dossier's row."""
         data = contracts.current(event.type, event.schema, event.data)
-        counted = {"dossier.report_disputed": 1, "dossier.report_resolved": -1}.get(event.type, 0)
         yield RowChange(
             table="dossier", column="dossier", key=event.subject,
             make=_made(event, data) if event.type in _CREATES else None,
-            put=_values(event, data), add={"disputed": counted} if counted else {},
+            put=_values(event, data), add=_COUNTS.get(event.type, {}),
         )  # fmt: skip
 
 
@@ -72,9 +72,8 @@ def _values(event: RecordedEvent, data: Mapping[str, Json]) -> dict[str, object]
     target = TRANSITIONS[event.type].target
     if target is not None:
         values |= {"status": target, "moved_at": event.recorded_at_us}
-    for name in _COLUMNS:
-        if name in data and event.type not in _NOT_FROM:
-            values[name] = data[name]
+    if event.type not in _NOT_FROM:
+        values |= {name: data[name] for name in _COLUMNS if name in data}
     if values.get("due_at") is not None:
         values["due_at"] = to_micros(datetime.fromisoformat(str(data["due_at"])))
     match event.type:

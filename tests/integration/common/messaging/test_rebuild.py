@@ -215,15 +215,18 @@ def test_a_long_reader_puts_it_off(told: Database, monkeypatch: pytest.MonkeyPat
     assert oid(told) == before
 
 
-def test_a_dead_child_is_the_end(told: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A child that cannot read the log breaks the rebuild off; nothing was changed."""
+@pytest.mark.parametrize(("parts", "said"), [(1, "postgresql"), (2, "Unavailable")])
+def test_a_dead_child_is_the_end(
+    told: Database, monkeypatch: pytest.MonkeyPatch, parts: int, said: str
+) -> None:
+    """A log that cannot be read, here or by children, breaks it off; nothing was changed."""
     before = oid(told)
     rebuild = Rebuild(ALL[NAME], url_of(told, ALL[NAME]), LOG_ID)
     monkeypatch.setattr(
         rebuilding, "parts_of",
-        lambda projection, _source, through, each: [rebuilding_part(projection, through)],
+        lambda projection, _source, through, each: [rebuilding_part(projection, through)] * parts,
     )  # fmt: skip
-    with pytest.raises(Unavailable, match="Unavailable"):
+    with pytest.raises(Unavailable, match=said):
         rebuild.run()
     assert oid(told) == before
 
