@@ -18,6 +18,7 @@ from services.common.eventlog.record import (
     Appended,
     AppendRequest,
     Handled,
+    NewEvent,
     StreamAppend,
     content_bytes,
     content_hash,
@@ -217,8 +218,8 @@ def test_neighbours_of_a_conflict_are_not_failed(log: EventLog) -> None:
 
 
 def test_hashes_are_those_of_the_record(log: EventLog) -> None:
-    """Content and leaf hash in the log are what anybody computes from the record."""
-    stream, event = fresh(), new_event(7)
+    """Every field is as asked; content and leaf hash are what anybody computes from the record."""
+    stream, event = fresh(), replace(new_event(7, subject=fresh()), schema=2)
     asked = request((stream, 0, 1))
     asked = AppendRequest(
         source=asked.source, key=asked.key, digest=asked.digest, cause_ms=asked.cause_ms,
@@ -231,6 +232,12 @@ def test_hashes_are_those_of_the_record(log: EventLog) -> None:
     )
     assert stored.content_hash == content_hash(content)
     assert stored.leaf_hash == leaf_hash(stored.content_hash, stored.recorded_at_us)
+    assert (stored.log_id, stored.event_id) == (93, asked.event_id(0))
+    assert (stored.stream, stored.version) == (stream, 1)
+    assert event == NewEvent(
+        type=stored.type, schema=stored.schema, data=stored.raw_data, meta=stored.raw_meta,
+        occurred_at_us=stored.occurred_at_us, subject=stored.subject,
+    )  # fmt: skip
 
 
 def test_subject_reads_over_all_streams(log: EventLog) -> None:
