@@ -7,13 +7,14 @@
 import sys
 from collections.abc import Callable
 
-from tests.load import appending, limit, reactor, reading, rebuilding
+from tests.load import appending, columns, limit, reactor, reading, rebuilding
 from tests.load.report import FULL, QUICK, Entry, Scale, write
 
 SUBJECTS: dict[str, Callable[[Scale], list[Entry]]] = {
     "append": appending.rows,
     "limit": limit.rows,
     "reading": reading.rows,
+    "columns": columns.rows,
     "rebuild": rebuilding.rows,
     "reactor": reactor.rows,
 }

@@ -59,7 +59,7 @@ def _ours(database: Database) -> Folded:
 
 def _peer(database: Database) -> Folded:
     state: Folded = {}
-    for row in _paged(database):
+    for row in paged(database):
         data, _ = json.loads(row["data"]), json.loads(row["meta"])
         if (known := TRANSITIONS.get(row["type"])) is not None and known.target is not None:
             state[str(row["subject"])] = known.target
@@ -68,7 +68,8 @@ def _peer(database: Database) -> Folded:
     return state
 
 
-def _paged(database: Database) -> Iterator[dict[str, Any]]:
+def paged(database: Database) -> Iterator[dict[str, Any]]:
+    """Yield the log as libraries read it: pages by position, a dictionary a row."""
     with psycopg.connect(
         database.url_for("motcua_audit"), autocommit=True, row_factory=dict_row
     ) as connection:
