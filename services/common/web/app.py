@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Flask application that every service's pages and APIs begin with."""
 
+import re
 import time
 import uuid
 from typing import Final
@@ -25,6 +26,8 @@ IDEMPOTENCY_KEY: Final = {
     "description": "Made by the caller for each command; the same key is never done twice.",
     "schema": {"type": "string", "format": "uuid"},
 }
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+"""No table of PostgreSQL takes the first, and no bytes of UTF-8 stand for the others."""
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
@@ -99,9 +102,11 @@ class _StrictParser(FlaskParser):
         if not req.get_data(cache=True):
             raise BadRequest("the body is empty")
         try:
-            return super().load_json(req, schema)
+            body: object = super().load_json(req, schema)
         except RecursionError:
             raise BadRequest("the body is nested too deeply") from None
+        _require_storable(body)
+        return body
 
 
 class StrictBlueprint(Blueprint):
@@ -133,6 +138,24 @@ def idempotency_key() -> str:
         raise Malformed("request header", (found,)) from None
 
 
+def _require_storable(body: object) -> None:
+    """Raise Malformed where a text of a body could be written nowhere; names its field."""
+    waiting = [("json", body)]
+    while waiting:
+        field, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{field}.{name}", inner) for name, inner in value.items()]
+            waiting += [(field, name) for name in value]  # looked at first: a name is said in words
+        elif isinstance(value, list):
+            waiting += [(f"{field}.{place}", inner) for place, inner in enumerate(value)]
+        elif isinstance(value, str) and _UNSTORABLE.search(value):
+            found = Problem(
+                field, "not_text", "has a character that is no text (U+0000, half a surrogate)",
+                "có ký tự không phải là chữ (U+0000, nửa ký tự thay thế)",
+            )  # fmt: skip
+            raise Malformed("request body", (found,))
+
+
 def _begin() -> None:
     clear_contextvars()
     given = request.headers.get("X-Request-Id", "")
@@ -142,6 +165,8 @@ def _begin() -> None:
         g.request_id = uuid.uuid4()
     g.began_s = time.monotonic()
     bind_contextvars(correlation_id=str(g.request_id))
+    if "\x00" in request.path or b"%00" in request.query_string:
+        raise BadRequest("the address has the character U+0000")
 
 
 def _finish(response: Response) -> Response:
