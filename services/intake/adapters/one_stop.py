@@ -15,6 +15,8 @@ from typing import Final
 from services.common.errors import Unavailable
 from services.intake.application.ports import CounterDossier, OneStopPort
 
+_YEARS: Final = range(2000, 2200)
+"""Years that a dossier can be of."""
 TIMEOUT_S: Final = (3.0, 10.0)
 ReadTime = Callable[[object], datetime | None]
 """Read an instant as a generation writes it; None for what is none."""
@@ -97,10 +99,15 @@ def reference_in(answer: Mapping[str, object], service: str) -> str:
 def _counter(row: Mapping[str, object], read_time: ReadTime) -> CounterDossier | None:
     """Return the dossier in a row; None where the system leaves a part of it out."""
     texts = [str(row.get(name) or "").strip() for name in ("MaTTHC", "ChuHoSo", "SoDienThoai")]
-    times = [read_time(row.get(name)) for name in ("NgayTiepNhan", "NgayHenTra")]
+    times = [_known(read_time(row.get(name))) for name in ("NgayTiepNhan", "NgayHenTra")]
     if not all(texts) or times[0] is None or times[1] is None:
         return None
     procedure, name, phone = texts
     return CounterDossier(
         procedure=procedure, accepted_at=times[0], due_at=times[1], name=name, phone=phone
     )
+
+
+def _known(time: datetime | None) -> datetime | None:
+    """Return a time; None also for 0001-01-01, which systems write where they know none."""
+    return time if time is not None and time.year in _YEARS else None

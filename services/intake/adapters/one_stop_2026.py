@@ -143,9 +143,9 @@ class OneStop2026:
 def _instant(text: object) -> datetime | None:
     try:
         instant = datetime.fromisoformat(str(text))
-    except ValueError:
+        return None if instant.tzinfo is None else instant.astimezone(VIETNAM)
+    except (ValueError, OverflowError):
         return None
-    return None if instant.tzinfo is None else instant.astimezone(VIETNAM)
 
 
 def _iso(instant: datetime) -> str:

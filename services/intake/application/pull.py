@@ -40,30 +40,33 @@ class PullReturns:
         new = 0
         self._codes.learn()
         for order in self._one_stop.to_return():
-            code = _code_of(order)
-            dossier = None if code is None else self._dossier_of(code, order)
-            if code is None or dossier is None:
-                _LOG.warning("return_order_for_unknown_code")
-                continue
-            command = Complete(
-                dossier=dossier,
-                code=code,
-                result_number=order.result_number,
-                machine=order.machine,
-                counter=order.counter,
-            )
-            cause = Cause(correlation_id=str(uuid.UUID(dossier)), actor="system:one_stop")
             try:
-                done = self._commands.complete(command, source=SOURCE, key=f"{code}/9", cause=cause)
+                new += self._take(order)
             except Refused as refusal:
                 _LOG.info("return_order_refused", reason=refusal.code)
-                continue
-            except (Conflict, Malformed) as error:
+            except (Conflict, Malformed, ValueError, OverflowError) as error:
                 # One order must not hold up those behind it; the next look tries it again.
+                # ValueError: a text or time that has no place in the log, whatever the system sent.
                 _LOG.warning("return_order_left_out", reason=type(error).__name__)
-                continue
-            new += done is not None and not done.duplicate
         return new
+
+    def _take(self, order: ReturnOrderLike) -> bool:
+        """Record one order; says whether it was new."""
+        code = _code_of(order)
+        dossier = None if code is None else self._dossier_of(code, order)
+        if code is None or dossier is None:
+            _LOG.warning("return_order_for_unknown_code")
+            return False
+        command = Complete(
+            dossier=dossier,
+            code=code,
+            result_number=order.result_number,
+            machine=order.machine,
+            counter=order.counter,
+        )
+        cause = Cause(correlation_id=str(uuid.UUID(dossier)), actor="system:one_stop")
+        done = self._commands.complete(command, source=SOURCE, key=f"{code}/9", cause=cause)
+        return done is not None and not done.duplicate
 
     def _dossier_of(self, code: str, order: ReturnOrderLike) -> str | None:
         """Return the dossier's id; a new one's where the order itself tells what it is."""

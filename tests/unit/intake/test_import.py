@@ -118,6 +118,9 @@ def test_the_version_is_that_of_the_day_of_acceptance(province: Province) -> Non
         {"counter": None},
         {"counter": replace(COUNTER, procedure="9.999999")},
         {"counter": replace(COUNTER, procedure="")},
+        {"counter": replace(COUNTER, accepted_at=datetime(1, 1, 1, tzinfo=VIETNAM))},
+        {"counter": replace(COUNTER, name="\ud800")},
+        {"result_number": "KQ-\ud800"},
     ],
 )
 def test_what_cannot_be_imported_is_left_out(province: Province, wrong: dict[str, object]) -> None:

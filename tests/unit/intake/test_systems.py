@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which office's one-stop system is spoken to in which generation's words."""
 
+import json
+
 import pytest
 
 from services.common.config import ConfigError
@@ -8,6 +10,7 @@ from services.intake.adapters.one_stop_2020 import OneStop2020
 from services.intake.adapters.one_stop_2026 import OneStop2026
 from services.intake.bootstrap import one_stop_systems
 from services.intake.config import read_config
+from tests.support.sandboxes import answering
 
 BASE = {
     "MOTCUA_LOG_ID": "1", "MOTCUA_DATABASE_URL": "postgresql://a@127.0.0.1/a",
@@ -47,3 +50,25 @@ def test_a_named_office_needs_its_system(missing: str) -> None:
     del environ[missing]
     with pytest.raises(ConfigError, match=missing):
         read_config(environ, web=False)
+
+
+@pytest.mark.parametrize("office", ["VT", "CT"])
+@pytest.mark.parametrize(
+    "time",
+    ["00010101000000", "99991231235959", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00",
+     "20261116", "", None],
+)  # fmt: skip
+def test_a_time_that_is_none_is_not_guessed(office: str, time: str | None) -> None:
+    """The order is read, its dossier is not; the same for both generations."""
+    row = {
+        "MaHoSo": "H30.12-261112-0917", "SoKetQua": "KQ-9", "MaMay": "VT01", "MaTTHC": "1.012783",
+        "ChuHoSo": "An", "SoDienThoai": "0987654321", "NgayTiepNhan": time, "NgayHenTra": time,
+    }  # fmt: skip
+    body = {"access_token": "t", "status": 1, "data": [row], "error_code": 0, "result": [row]}
+    with answering(200, json.dumps(body).encode()) as url:
+        environ = {
+            **BASE, **SECOND, "MOTCUA_ONE_STOP_2026_OFFICES": "CT", "MOTCUA_ONE_STOP_URL": url,
+            "MOTCUA_ONE_STOP_2026_URL": url,
+        }  # fmt: skip
+        (order,) = one_stop_systems(read_config(environ, web=False)).of(office).to_return()
+    assert (order.code, order.counter) == ("H30.12-261112-0917", None)
