@@ -129,6 +129,15 @@ def test_a_handler_that_does_not_end_is_cut_off(
     wait_until(lambda: broker.depth(ECHO.name) == 1, what="the message is back")
 
 
+def test_a_part_that_dies_takes_the_process_along(broker: Broker, start: Start) -> None:
+    """Nobody lives on as a shell that reacts to nothing: exit code 1, with the reason in the log."""
+    broker.declare(ECHO.name)
+    process = start(broker.url, TEST_DIES_S="1")
+    assert process.wait() == 1
+    (line,) = [line for line in process.lines() if line["event"] == "service_died"]
+    assert (line["level"], line["error"]) == ("critical", "ValueError")
+
+
 def test_a_silent_connection_is_noticed(log: PostgresLog, broker: Broker, start: Start) -> None:
     """The heartbeat finds a connection that is open and dead; a new one takes its place."""
     broker.declare(ECHO.name)

@@ -2,7 +2,8 @@
 """A Nameko process for tests of the process itself: handlers wait in PostgreSQL as told.
 
 ``TEST_HANDLER_S`` is how long a handler lets PostgreSQL wait before the echo's answer. A greenlet
-ticks meanwhile; the longest silence between two ticks is logged at the end.
+ticks meanwhile; the longest silence between two ticks is logged at the end. After ``TEST_DIES_S``
+a part of the process dies of a fault.
 """
 
 from services.common.messaging.service_runner import Runners, consume, run_service  # isort: skip
@@ -41,7 +42,7 @@ def main() -> int:
     settings, wait_s = Settings(os.environ), float(os.environ.get("TEST_HANDLER_S", "0"))
     runtime = Runtime(core_config(settings, "payment"))
     settings.finish()
-    silence_s = 0.0
+    dies_s, silence_s = float(os.environ.get("TEST_DIES_S", "inf")), 0.0
 
     def handler(event: RecordedEvent) -> list[Change]:
         with runtime.read_models.connection() as connection:
@@ -50,8 +51,10 @@ def main() -> int:
 
     def tick(stopping: Callable[[], bool]) -> None:
         nonlocal silence_s
-        last_s = time.monotonic()
+        last_s = began_s = time.monotonic()
         while not stopping():
+            if last_s - began_s > dies_s:
+                raise ValueError("a fault that nobody thought of")
             time.sleep(TICK_S)
             now_s = time.monotonic()
             silence_s = max(silence_s, now_s - last_s - TICK_S)

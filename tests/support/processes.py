@@ -80,6 +80,10 @@ class Process:
         self._child.send_signal(signal.SIGTERM)
         return self._child.wait(timeout_s), time.monotonic() - began
 
+    def wait(self, timeout_s: float = 30.0) -> int:
+        """Return its exit code once it ends by itself."""
+        return self._child.wait(timeout_s)
+
     def end(self) -> None:
         """Kill it unless it ended."""
         if self._child.poll() is None:

@@ -169,7 +169,8 @@ def run_service(
     """Run a Nameko service until SIGTERM or SIGINT.
 
     Returns the exit code: 0, or 1 when what is under way did not end within ``DRAIN_S``. Then it is
-    not acknowledged, and the broker delivers it again.
+    not acknowledged, and the broker delivers it again. Also 1 when a part of it died of a fault:
+    Nameko then ends all parts, and a process that lives on without them would serve nobody.
 
     Args:
         service: class with ``name`` and ``@consume`` methods.
@@ -191,16 +192,28 @@ def run_service(
     container = ServiceContainer(service, config)
     heart = eventlet.spawn(_beat, runtime)
     container.start()
+    faults: list[Exception] = []
+    eventlet.spawn(_watch, container, faults, stop)
     for place, work in enumerate(background):
         container.spawn_managed_thread(lambda work=work: work(stopped.ready), f"background {place}")
     try:
         stopped.wait()
         runtime.health.register("draining", lambda: False)
-        return _drain(container)
+        return 1 if faults else _drain(container)
     finally:
         heart.kill()
         with eventlet.Timeout(CLOSE_S, exception=False):
             runtime.close()
+
+
+def _watch(container: ServiceContainer, faults: list[Exception], stop: Callable[[], None]) -> None:
+    """End the process with the container, so that whoever supervises it starts a new one."""
+    try:
+        container.wait()
+    except Exception as error:  # noqa: BLE001 - the boundary: whatever a part died of
+        faults.append(error)
+        _LOG.critical("service_died", error=type(error).__name__, exc_info=error)
+        stop()
 
 
 def _drain(container: ServiceContainer) -> int:
