@@ -18,6 +18,7 @@ from services.payment.domain.token import find_token
 
 Value = str | int | bool | None
 PROVIDER = "payos"
+_SUCCESS = "00"
 
 
 class DataSchema(Schema):
@@ -26,9 +27,9 @@ class DataSchema(Schema):
     amount = fields.Integer(required=True, strict=True, validate=validate.Range(1, 10**10))
     description = fields.String(required=True, validate=validate.Length(0, 500))
     accountNumber = fields.String(  # noqa: N815 - the bank's name
-        required=True, validate=validate.Regexp(r"^[0-9A-Za-z]{1,19}$")
+        required=True, validate=validate.Regexp(r"^[0-9A-Za-z]{1,19}\Z")
     )
-    reference = fields.String(required=True, validate=validate.Regexp(r"^[!-~]{1,64}$"))
+    reference = fields.String(required=True, validate=validate.Regexp(r"^[!-~]{1,64}\Z"))
 
 
 def sign(data: Mapping[str, Value], checksum_key: str) -> str:
@@ -46,6 +47,14 @@ def is_signed(data: Mapping[str, Value], signature: str, checksum_key: str) -> b
 def digest(data: Mapping[str, Value]) -> str:
     """Return SHA-256 over the notification's data in canonical form, hex: kept as evidence."""
     return hashlib.sha256(canonical_json(dict(data))).hexdigest()
+
+
+def tells_of_money(data: Mapping[str, Value]) -> bool:
+    """Say whether ``data`` tells of money that came; a ``code`` beside 00 tells of a failure.
+
+    The code around ``data`` is not signed and says nothing.
+    """
+    return data.get("code", _SUCCESS) == _SUCCESS
 
 
 def credit_in(data: Mapping[str, Value]) -> RecordBankCredit:

@@ -53,7 +53,7 @@ class Statement:
         try:
             data = payos.flat(dict(line["data"]))
             signed = payos.is_signed(data, str(line["signature"]), self._key)
-            credit = payos.credit_in(data) if signed else None
+            credit = payos.credit_in(data) if signed and payos.tells_of_money(data) else None
         except (KeyError, TypeError, ValueError, ValidationError):
             credit = None
         return StatementLine(number=int(line["number"]), credit=credit)

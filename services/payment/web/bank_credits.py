@@ -53,7 +53,7 @@ ACTS: Final[dict[str, tuple[type[Strict], Make, str]]] = {
 def add_routes(blueprint: StrictBlueprint, runtime: Runtime) -> None:
     """Add the routes."""
 
-    @blueprint.route("/bank-credits/<string:provider>/<string:reference>/place")
+    @blueprint.route("/bank-credits/<string:provider>/<path:reference>/place")
     class Placing(MethodView):
         @officials_only
         @blueprint.arguments(PlaceSchema)
@@ -71,7 +71,7 @@ def add_routes(blueprint: StrictBlueprint, runtime: Runtime) -> None:
     for path, (schema, make, meaning) in ACTS.items():
         name = path.replace("/", "_").replace("-", "_")
         blueprint.route(
-            f"/bank-credits/<string:provider>/<string:reference>/{path}", endpoint=f"credit_{name}"
+            f"/bank-credits/<string:provider>/<path:reference>/{path}", endpoint=f"credit_{name}"
         )(_act(blueprint, runtime, schema=schema, make=make, meaning=meaning))
 
 

@@ -37,13 +37,17 @@ def routes(service: PaymentService) -> StrictBlueprint:
         @blueprint.arguments(PayOSSchema)
         @blueprint.response(200)
         def post(self, body: dict[str, Any]) -> Any:
-            """Take a bank credit; 200 means it is durable, anything else: send again."""
+            """Take a bank credit; 200 means it is durable, anything else: send again.
+
+            A payment that failed is no money: heard, and nothing is recorded under its reference.
+            """
             data = payos.flat(body["data"])
             if not payos.is_signed(data, body["signature"], service.config.payos_checksum_key):
                 raise Unauthorized("the signature does not belong to the data")
-            record_bank_credit(
-                runtime.recorder, payos.credit_in(data), correlation_id=correlation_id()
-            )
+            if payos.tells_of_money(data):
+                record_bank_credit(
+                    runtime.recorder, payos.credit_in(data), correlation_id=correlation_id()
+                )
             return {"success": True}
 
     @blueprint.route("/dossiers/<uuid:dossier>")

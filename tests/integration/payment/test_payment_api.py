@@ -136,7 +136,8 @@ def test_the_same_reference_with_another_amount_is_refused(site: Site) -> None:
     ("field", "value"),
     [("amount", 0), ("amount", -5), ("amount", "8000"), ("amount", 10**10 + 1),
      ("reference", ""), ("reference", "with space"), ("reference", "x" * 65),
-     ("accountNumber", "12-34"), ("description", "x" * 501)],
+     ("reference", "FT1\n"), ("accountNumber", "12-34"), ("accountNumber", "1\n"),
+     ("description", "x" * 501)],
 )  # fmt: skip
 def test_signed_nonsense_is_refused_by_name(site: Site, field: str, value: Json) -> None:
     """Even what is signed must make sense; the answer names the field."""
@@ -145,6 +146,31 @@ def test_signed_nonsense_is_refused_by_name(site: Site, field: str, value: Json)
     assert response.status_code == 422
     assert field in {problem["field"] for problem in response.get_json()["problems"]}
     assert site.log.head() == head
+
+
+def test_a_payment_that_failed_is_no_money(site: Site) -> None:
+    """Heard, so that the bank calls no more, and not booked; money may come under it later."""
+    head, data = site.log.head(), transfer()
+    assert site.call({**data, "code": "01", "desc": "Giao dịch thất bại"}).status_code == 200
+    assert site.log.head() == head
+    assert site.call({**data, "code": "00", "desc": "Thành công"}).status_code == 200
+    assert site.log.head() == head + 1
+
+
+def test_a_reference_with_slashes(site: Site) -> None:
+    """Banks write them; such a credit can be sent back like any other."""
+    data = {**transfer(), "reference": f"MBVCB/{uuid.uuid4().hex[:8]}/return"}
+    site.call(data)
+    site.react()
+    path = f"/payment/v1/bank-credits/payos/{data['reference']}"
+    asked, approved = (
+        site.client.post(
+            f"{path}/{act}", json=words, headers={**LOGIN, "Idempotency-Key": str(uuid.uuid4())}
+        )
+        for act, words in (("return", {"reason": "Không rõ"}), ("return/approve", {}))
+    )
+    assert (asked.status_code, asked.get_json()["reference"]) == (200, data["reference"])
+    assert (approved.status_code, approved.get_json()["code"]) == (409, "same_person")
 
 
 @pytest.mark.parametrize(
