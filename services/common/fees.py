@@ -8,8 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from services.common.contracts.values import AMOUNT_MAX_VND
 from services.common.errors import Refused
 from services.common.money import Vnd
+
+COPIES_MAX: Final = 200
+PAGES_MAX: Final = 2000
+"""The most that a machine takes of one dossier."""
 
 Line = Mapping[str, Any]
 """One fee of ``procedure.published`` v2: kind, rule, amount_vnd, then_from_page, …"""
@@ -46,6 +51,39 @@ def fee_of(procedure: Mapping[str, Any], *, copies: int, pages: int, exemption: 
         if line["kind"] not in free:
             amounts[line["kind"]] += _amount(line, copies, pages)
     return Fee(le_phi=Vnd(amounts["le_phi"]), phi=Vnd(amounts["phi"]))
+
+
+def require_sound(procedure: Mapping[str, Any]) -> None:
+    """Check, before it is published, that every fee of a version can be asked as it is meant.
+
+    Raises:
+        Refused: ``fee_incomplete``: a step from a page on without its amount, or the other way
+            round, or steps and caps of a rule that has none; ``exemption_repeated``;
+            ``fee_too_high``: the most that a machine takes would cost more than can be booked.
+    """
+    for line in procedure["fees"]:
+        stepped = line["then_from_page"] is not None
+        capped = line["cap_vnd"] is not None
+        if stepped != (line["then_vnd"] is not None) or (
+            line["rule"] != "per_page" and (stepped or capped)
+        ):
+            raise Refused(
+                "fee_incomplete", "then_from_page and then_vnd go together, per page only",
+                "then_from_page và then_vnd phải đi cùng nhau, chỉ khi tính theo trang",
+                field="fees",
+            )  # fmt: skip
+    codes = [one["code"] for one in procedure["exemptions"]]
+    if len(set(codes)) != len(codes):
+        raise Refused(
+            "exemption_repeated", "an exemption stands there twice", "diện miễn bị lặp lại",
+            field="exemptions",
+        )  # fmt: skip
+    most = fee_of(procedure, copies=COPIES_MAX, pages=PAGES_MAX, exemption=None)
+    if most.total > AMOUNT_MAX_VND:
+        raise Refused(
+            "fee_too_high", f"it could come to more than {AMOUNT_MAX_VND} đ",
+            f"mức thu có thể vượt quá {AMOUNT_MAX_VND} đ", field="fees",
+        )  # fmt: skip
 
 
 def _free_kinds(exemptions: Sequence[Mapping[str, Any]], claimed: str | None) -> Sequence[str]:

@@ -17,6 +17,7 @@ from services.common.errors import Refused
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.record import Appended, RecordedEvent
 from services.common.eventlog.recording import Cause, Change, Fact, Recorder
+from services.common.fees import require_sound
 from services.intake.application.facts import data_of, office_of
 from services.intake.domain.dossier_code import is_agency_code
 
@@ -45,7 +46,8 @@ def change_catalogue(
 
     Raises:
         Refused: ``retroactive``, ``not_later``, ``unknown_office``, ``unknown_procedure``,
-            ``not_at_machines``, ``not_an_agency_code``, ``not_plain``.
+            ``not_at_machines``, ``not_an_agency_code``, ``agency_code_taken``, ``not_plain``,
+            ``fee_incomplete``, ``exemption_repeated``, ``fee_too_high``.
         Malformed: a field that the contract does not take.
         Conflict: others were faster eight times in a row.
     """
@@ -95,6 +97,7 @@ def _require_not_past(day: date, clock: Clock) -> None:
 
 def _require_version(log: EventLog, data: Mapping[str, Json]) -> None:
     _require_later(log.read_stream(f"procedure-{data['code']}"), data)
+    require_sound(data)
 
 
 def _require_later(events: Iterable[RecordedEvent], data: Mapping[str, Json]) -> None:
@@ -133,6 +136,11 @@ def _require_name(log: EventLog, data: Mapping[str, Json]) -> None:
             "not_an_agency_code", "an agency code looks like H30.12 or 000.00.12.H30",
             "mã cơ quan có dạng H30.12 hoặc 000.00.12.H30", field="agency_code",
         )  # fmt: skip
+    if _is_of_another(log, data):
+        raise Refused(
+            "agency_code_taken", "another office gives or gave codes that begin so",
+            "bộ phận khác đang hoặc đã cấp mã hồ sơ với mã cơ quan này", field="agency_code",
+        )  # fmt: skip
     if _PLAIN.fullmatch(str(data["name_sms"])) is None:
         raise Refused(
             "not_plain", "text messages take letters without accents, digits and . , : / ( ) ' & -",
@@ -140,6 +148,19 @@ def _require_name(log: EventLog, data: Mapping[str, Json]) -> None:
         )  # fmt: skip
     names = log.read_stream(f"office-{data['office']}")
     _require_later((event for event in names if event.type == "office.renamed"), data)
+
+
+def _is_of_another(log: EventLog, data: Mapping[str, Json]) -> bool:
+    """Say whether another office ever had the agency code: its old codes are valid for ever."""
+    after = 0
+    while events := log.read_all(after, types=["office.opened", "office.renamed"]):
+        for event in events:
+            named = data_of(event)
+            same = named["agency_code"] == data["agency_code"]
+            if same and named["office"] != data["office"]:
+                return True
+        after = events[-1].position
+    return False
 
 
 def _unknown_procedure(code: str) -> Refused:

@@ -26,7 +26,7 @@ def offices() -> list[dict[str, Any]]:
 
 
 def calendar_days() -> list[dict[str, Any]]:
-    """Return days off and swapped days of 2024–2027."""
+    """Return days off and swapped days of 2024–2029."""
     return _rows("calendar.json")
 
 

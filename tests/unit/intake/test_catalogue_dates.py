@@ -187,6 +187,7 @@ def test_a_name_or_an_offer_that_would_never_take_effect(province: Province) -> 
         ("agency_code", "VT-01", "not_an_agency_code"),
         ("agency_code", "h31.07", "not_an_agency_code"),
         ("agency_code", "H31.07.1.2.3", "not_an_agency_code"),
+        ("agency_code", "H30.33", "agency_code_taken"),
         ("name_sms", "UBND P. Vị Thanh", "not_plain"),
         ("name_sms", "UBND_P@Vi[Thanh]", "not_plain"),
     ],
@@ -211,3 +212,48 @@ def test_every_name_that_is_taken_gives_readable_codes(province: Province, agenc
     province.does(dossier, "accept")
     code = province.dossier(dossier).code
     assert code == read_code(code) == f"{agency}-261116-0001"
+
+
+def test_no_two_offices_ever_give_the_same_code(province: Province) -> None:
+    """Also not under a name that an office has given up; its own it may take again."""
+    edit(province, "office.renamed", "VT", **NAME, valid_from=today(province))
+    with pytest.raises(Refused, match="agency_code_taken"):
+        edit(
+            province, "office.renamed", "CT", **{**NAME, "agency_code": "H30.12"},
+            valid_from=today(province),
+        )  # fmt: skip
+    old = {**NAME, "agency_code": "H30.12"}
+    edit(province, "office.renamed", "VT", **old, valid_from=today(province))
+
+
+LINE = {
+    "kind": "phi", "name_vi": "Phí", "rule": "per_page", "amount_vnd": 2_000,
+    "then_from_page": 3, "then_vnd": 1_000, "cap_vnd": 200_000,
+}  # fmt: skip
+EXEMPT = {"code": "poor", "text_vi": "Hộ nghèo", "kinds": ["phi"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"fees": [{**LINE, "then_vnd": None}]}, "fee_incomplete"),
+        ({"fees": [LINE, {**LINE, "then_from_page": None}]}, "fee_incomplete"),
+        ({"fees": [{**LINE, "rule": "flat"}]}, "fee_incomplete"),
+        (
+            {"fees": [{**LINE, "rule": "per_copy", "then_from_page": None, "then_vnd": None}]},
+            "fee_incomplete",
+        ),
+        ({"fees": [{**LINE, "then_vnd": 25_100, "cap_vnd": None}]}, "fee_too_high"),
+        ({"exemptions": [EXEMPT, {**EXEMPT, "kinds": ["le_phi"]}]}, "exemption_repeated"),
+    ],
+)
+def test_a_fee_that_would_not_be_asked_as_it_is_meant(
+    province: Province, change: dict[str, Any], code: str
+) -> None:
+    """Pages for nothing, a step that is passed over, more than can be booked: never published."""
+    publish(province, today(province), fees=[LINE], exemptions=[EXEMPT])
+    head = province.log.head()
+    with pytest.raises(Refused, match=code) as caught:
+        publish(province, today(province), **change)
+    assert caught.value.field == next(iter(change))
+    assert province.log.head() == head
