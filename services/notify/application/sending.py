@@ -36,6 +36,7 @@ from services.common.eventlog.recording import (
     facts_of,
 )
 from services.common.messaging.reaction import Reactor
+from services.common.phone import international
 from services.notify.application.pace import Pace
 from services.notify.application.ports import NotTaken, SMSGateway, Taken
 from services.notify.application.reactions import origin_of
@@ -52,7 +53,6 @@ from services.notify.domain.notification import (
     decide,
     fold,
 )
-from services.notify.domain.phone import international
 from services.notify.domain.templates import TEMPLATES, TemplateError
 
 REACTOR: Final = "notify.sending"

@@ -10,7 +10,6 @@ from services.common.errors import Refused
 from services.intake.domain.dossier_code import read_code
 from services.notify.application.words import money
 from services.notify.domain.gsm7 import fits_one_sms, septets
-from services.notify.domain.phone import international
 from services.notify.domain.templates import LONGEST, TEMPLATES, Template, TemplateError
 
 CASES = sorted(TEMPLATES.values(), key=lambda template: template.name)
@@ -54,18 +53,6 @@ def test_a_value_is_never_read_as_a_place() -> None:
     params = {"office": "{code}", "code": "H30.12-261123-0001", "due": "27/11/2026"}
     with pytest.raises(TemplateError):
         TEMPLATES["accepted"].render(params)
-
-
-@pytest.mark.parametrize(
-    ("typed", "wanted"),
-    [("0912345678", "84912345678"), ("+84912345678", "84912345678"),
-     ("84912345678", "84912345678"), ("0912 345 678", "84912345678"),
-     ("0912.345.678", "84912345678"), ("0293123456", None), ("0112345678", None),
-     ("091234567", None), ("", None), ("abc", None), ("09123456789", None)],
-)  # fmt: skip
-def test_numbers(typed: str, wanted: str | None) -> None:
-    """Vietnamese mobile numbers in the ways that people type them; anything else is none."""
-    assert international(typed) == wanted
 
 
 @pytest.mark.parametrize(

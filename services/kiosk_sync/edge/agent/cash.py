@@ -9,9 +9,10 @@ There is no change. What a citizen puts in above the fee is owed back by the off
 of it is kept for the dossier. Both are said before the validator takes a note.
 """
 
+from collections.abc import Mapping
 from typing import Final, cast
 
-from services.common.canonical import Json
+from services.common.canonical import Json, parse_json
 from services.common.errors import Refused
 from services.kiosk_sync.edge.agent.lease import require_lease
 from services.kiosk_sync.edge.agent.machine import (
@@ -49,7 +50,8 @@ def open_cash(machine: Machine, dossier: str) -> None:
     Whoever calls has shown ``TERMS`` (``dossier_view`` has them) before.
 
     Raises:
-        Refused: ``money_lease_expired``, ``dossier_not_here``, ``already_paid``, ``cash_busy``.
+        Refused: ``money_lease_expired``, ``dossier_not_here``, ``already_paid``, ``nothing_due``,
+            ``cash_busy``.
     """
     with machine.busy:
         require_lease(machine)
@@ -64,6 +66,8 @@ def open_cash(machine: Machine, dossier: str) -> None:
             dossier,
         ):
             raise Refused("already_paid", "the fee is paid", "lệ phí đã được nộp")
+        if not due_vnd(machine, dossier):
+            raise Refused("nothing_due", "nothing is to be paid", "hồ sơ này không phải nộp tiền")
         if intent_of(machine.store, _DEVICE) is not None:
             raise Refused("cash_busy", "another cash session is open", "máy đang nhận tiền")
         settle_cash(machine)
@@ -71,6 +75,23 @@ def open_cash(machine: Machine, dossier: str) -> None:
             intend(tx, Intent(device=_DEVICE, verb="accept", dossier=dossier, detail="",
                               session=session_of(machine, dossier)))  # fmt: skip
         machine.cash.enable()
+
+
+def due_vnd(machine: Machine, dossier: str) -> int:
+    """Return what was asked last: the centre's offer or, before one came, the fee at the hand-in.
+
+    0 for a dossier that costs nothing, also while the line is cut.
+    """
+    offered = machine.store.rows(
+        "SELECT document FROM order_in WHERE dossier = ? AND type = 'grant.payment_offered'"
+        " ORDER BY cseq DESC LIMIT 1",
+        dossier,
+    )
+    if offered:
+        order = cast("Mapping[str, Mapping[str, Json]]", parse_json(cast("bytes", offered[0][0])))
+        return cast("int", order["data"]["amount_vnd"])
+    found = machine.store.rows("SELECT fee_vnd FROM deposit WHERE dossier = ?", dossier)
+    return cast("int", found[0][0]) if found else 0
 
 
 def take_credits(machine: Machine) -> None:

@@ -18,6 +18,7 @@ from services.common.clock import to_millis
 from services.common.errors import Refused
 from services.common.fees import fee_of
 from services.common.ids import new_id
+from services.common.phone import international
 from services.kiosk_sync.edge.agent.machine import (
     BIN,
     BIN_DEVICE,
@@ -243,9 +244,11 @@ def _procedure(machine: Machine, code: str) -> Mapping[str, Json]:
 
 
 def _check(application: Application) -> None:
-    phone = application.phone.removeprefix("+")
-    if not application.name.strip() or not (phone.isascii() and phone.isdigit()):
+    if not application.name.strip():
+        raise Refused("contact_invalid", "the name is missing", "thiếu họ tên", field="name")
+    if international(application.phone) is None:
+        # The message with the code goes there: a wrong number would be found out at the end.
         raise Refused(
-            "contact_invalid", "name or phone is missing", "thiếu họ tên hoặc số điện thoại",
-            field="phone",
+            "contact_invalid", "this is no Vietnamese mobile number",
+            "số điện thoại di động không đúng", field="phone",
         )  # fmt: skip

@@ -4,7 +4,7 @@
 from typing import cast
 
 from services.common.canonical import Json, parse_json
-from services.kiosk_sync.edge.agent.cash import TERMS
+from services.kiosk_sync.edge.agent.cash import TERMS, due_vnd
 from services.kiosk_sync.edge.agent.lease import may_take_money
 from services.kiosk_sync.edge.agent.machine import Machine, known_dossier
 from services.kiosk_sync.edge.agent.release import grant_of
@@ -28,6 +28,7 @@ def dossier_view(machine: Machine, dossier: str) -> dict[str, Json]:
     )[0])  # fmt: skip
     grant = grant_of(machine, dossier)
     deposited = machine.store.rows("SELECT bin FROM deposit WHERE dossier = ?", dossier)
+    payable = bool(deposited) and paid is None and due_vnd(machine, dossier) > 0
     state = None if grant is None else grant.state
     if _at_the_office(machine, dossier):
         state = RECALLED
@@ -37,7 +38,7 @@ def dossier_view(machine: Machine, dossier: str) -> dict[str, Json]:
         "offer": offer and {name: offer[name] for name in ("token", "amount_vnd", "qr")},
         "paid": paid and {name: paid[name] for name in ("method", "paid_vnd", "overpaid_vnd")},
         "cash": {"notes": notes, "total_vnd": total},
-        "cash_terms": TERMS if deposited and paid is None and may_take_money(machine) else None,
+        "cash_terms": TERMS if payable and may_take_money(machine) else None,
         "grant": None if grant is None or state in {RELEASED, RECALLED} else grant.cell,
         "released": state == RELEASED,
         "screen": _screen(deposited=bool(deposited), offer=offer, paid=paid, state=state),

@@ -89,6 +89,9 @@ def test_the_same_pouch_is_the_same_deposit(tmp_path: Path) -> None:
     [
         ({"procedure": "1.000001"}, Refused),
         ({"phone": "một"}, Refused),
+        ({"phone": "091234567"}, Refused),
+        ({"phone": "0293 3123 456"}, Refused),
+        ({"name": " "}, Refused),
         ({"copies": 0}, Malformed),
         ({"pouch": "có dấu cách"}, Malformed),
     ],
@@ -170,6 +173,20 @@ def test_what_becomes_of_money_is_said_before_the_first_note(tmp_path: Path) -> 
     apply_order(hands.machine, order(1, "grant.payment_offered", offer))
     apply_order(hands.machine, order(2, "grant.payment_confirmed", paid))
     assert dossier_view(hands.machine, dossier)["cash_terms"] is None
+
+
+def test_what_costs_nothing_takes_no_money(tmp_path: Path) -> None:
+    """Also while the line is cut and nobody has said that it is settled; a further fee is taken."""
+    hands = machine_in(tmp_path)
+    dossier = str(hands.deposit({**application(), "exemption": "poor"})["dossier"])
+    assert dossier_view(hands.machine, dossier)["cash_terms"] is None
+    with pytest.raises(Refused, match="nothing_due"):
+        hands.cash({"dossier": dossier, "notes": [10_000]})
+    assert hands.validator.stacked_count() == 0
+    offer = {"dossier": dossier, "token": "ABCD2345", "amount_vnd": 20_000, "qr": "0002"}
+    apply_order(hands.machine, order(1, "grant.payment_offered", offer))
+    assert dossier_view(hands.machine, dossier)["cash_terms"] is not None
+    assert hands.cash({"dossier": dossier, "notes": [20_000]})["credited_vnd"] == 20_000
 
 
 def test_a_cash_session_says_why_it_ended(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@
 import re
 from typing import Final
 
-_MOBILE: Final = re.compile(r"(?:\+?84|0)([35789]\d{8})")
-_SPACING: Final = str.maketrans("", "", " .-()")
+_MOBILE: Final = re.compile(r"(?:(?:\+|00)?840?|0)([35789][0-9]{8})")
+_SPACING: Final = re.compile(r"[\s.()\-‐-―−]")
 
 
 def international(typed: str) -> str | None:
     """Return ``84912345678`` for ``0912 345 678`` or ``+84912345678``; None for anything else."""
-    match = _MOBILE.fullmatch(typed.translate(_SPACING))
+    match = _MOBILE.fullmatch(_SPACING.sub("", typed))
     return None if match is None else f"84{match[1]}"
