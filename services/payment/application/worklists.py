@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What finance officers have to look at; folded from the log when they ask."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,7 +13,7 @@ from services.common.eventlog.record import RecordedEvent
 from services.payment.application.queries import ledger
 from services.payment.application.reactions import payment_of
 from services.payment.domain import credit
-from services.payment.domain.ledger import ADVANCE, OWED
+from services.payment.domain.ledger import ADVANCE, OVERPAID, OWED, TYPES, Ledger
 
 Row = dict[str, Json]
 _PAGE: Final = 5000
@@ -71,6 +72,21 @@ def owed(log: EventLog, limit: int) -> list[Row]:
     return _held(log, OWED, limit)
 
 
+def overpaid(log: EventLog, limit: int) -> list[Row]:
+    """Return dossiers that paid more than was asked, the most first.
+
+    The ledger has one account for all of it; here it stands by whose it is, until a refund is
+    asked or the dossier ends.
+    """
+    book, held = Ledger(), Counter[str]()
+    for event in _every(log, TYPES):
+        before = book.accounts[OVERPAID]
+        data = contracts.current(event.type, event.schema, event.data)
+        book.apply(event.type, event.subject or "", data)
+        held[event.subject or ""] += before - book.accounts[OVERPAID]
+    return _most((dossier, amount) for dossier, amount in held.items() if amount)[:limit]
+
+
 def abandoned(log: EventLog, limit: int) -> list[Row]:
     """Return dossiers that paid less than the fee.
 
@@ -96,15 +112,15 @@ def _last_visit(log: EventLog, dossier: str) -> Json:
 
 
 def _held(log: EventLog, prefix: str, limit: int) -> list[Row]:
-    held = [
-        (-amount, name.removeprefix(prefix))
-        for name, amount in ledger(log).balances().items()
-        if name.startswith(prefix)
-    ]
-    return [
-        {"dossier": dossier, "amount_vnd": amount}
-        for amount, dossier in sorted(held, reverse=True)[:limit]
-    ]
+    balances = ledger(log).balances().items()
+    return _most(
+        (name.removeprefix(prefix), -amount) for name, amount in balances if name.startswith(prefix)
+    )[:limit]
+
+
+def _most(held: Iterable[tuple[str, int]]) -> list[Row]:
+    most = sorted(((amount, dossier) for dossier, amount in held), reverse=True)
+    return [{"dossier": dossier, "amount_vnd": amount} for amount, dossier in most]
 
 
 def _stories(log: EventLog) -> dict[str, _Story]:
@@ -130,5 +146,5 @@ def _every(log: EventLog, types: Sequence[str]) -> Iterator[RecordedEvent]:
 
 WORKLISTS: Final[Mapping[str, Callable[[EventLog, int], list[Row]]]] = {
     "unmatched": unmatched, "returns": returns, "conflicts": conflicts, "owed": owed,
-    "abandoned": abandoned,
+    "overpaid": overpaid, "abandoned": abandoned,
 }  # fmt: skip

@@ -17,6 +17,7 @@ from typing import Final
 from services.payment.domain.payment import receiver
 
 Data = Mapping[str, object]
+OVERPAID: Final = "overpaid"
 OWED: Final = "owed_to_citizen:"
 ADVANCE: Final = "advance:"
 SENDER: Final = "owed_to_sender:"
@@ -68,7 +69,7 @@ class Ledger:
     def receiver(self, subject: str) -> str:
         """Return the account of money that comes in for a dossier now."""
         place = receiver(closed=subject in self.closed, settled=subject in self.settled)
-        return {"owed": owed(subject), "overpaid": "overpaid"}.get(place, advance(subject))
+        return {"owed": owed(subject), "overpaid": OVERPAID}.get(place, advance(subject))
 
 
 def owed(subject: str) -> str:
@@ -104,14 +105,14 @@ def _settled(book: Ledger, subject: str, data: Data) -> None:
     le_phi, phi = book.asked.pop(subject, (_whole(data["amount_vnd"]), 0))
     book.move(advance(subject), "fee:le_phi", le_phi)
     book.move(advance(subject), "fee:phi", phi)
-    book.move(advance(subject), "overpaid", _whole(data["overpaid_vnd"]))
+    book.move(advance(subject), OVERPAID, _whole(data["overpaid_vnd"]))
     book.settled.add(subject)
 
 
 def _closed(book: Ledger, subject: str, data: Data) -> None:
     for account, name in (
         ("fee:le_phi", "le_phi_vnd"), ("fee:phi", "phi_vnd"),
-        (advance(subject), "advance_vnd"), ("overpaid", "overpaid_vnd"),
+        (advance(subject), "advance_vnd"), (OVERPAID, "overpaid_vnd"),
     ):  # fmt: skip
         book.move(account, owed(subject), _whole(data[name]))
     book.asked.pop(subject, None)
@@ -119,7 +120,7 @@ def _closed(book: Ledger, subject: str, data: Data) -> None:
 
 
 def _claimed(book: Ledger, subject: str, data: Data) -> None:
-    book.move("overpaid", owed(subject), _whole(data["overpaid_vnd"]))
+    book.move(OVERPAID, owed(subject), _whole(data["overpaid_vnd"]))
 
 
 def _paid_back(book: Ledger, subject: str, data: Data) -> None:

@@ -71,6 +71,24 @@ def test_a_contradiction_before_anybody_reacted(province: Province) -> None:
     assert province.types("payment-bank.payos.FT0001")[-1] == "payment.bank_credit_assigned"
 
 
+def test_what_was_paid_too_much_is_listed_by_whose_it_is(province: Province) -> None:
+    """The most first, until a refund is asked or the dossier ends; together it is the account."""
+    first, second, third = (province.deposit(pouch=f"P{n}") for n in range(3))
+    province.pays(first, 10_000)
+    province.pays(second, 50_000)
+    province.pays(third, 8_000)
+    assert worklists.overpaid(province.log, 10) == [
+        {"dossier": second, "amount_vnd": 42_000}, {"dossier": first, "amount_vnd": 2_000},
+    ]  # fmt: skip
+    assert balances(province)["overpaid"] == -44_000
+    province.pays(third, 1_000)
+    assert [row["amount_vnd"] for row in worklists.overpaid(province.log, 2)] == [42_000, 2_000]
+    refunds.request_refund(province.office.recorder("motcua_payment"), ask(second), by="tc001")
+    province.does(first, "refuse", reason="Sai mẫu")
+    assert worklists.overpaid(province.log, 10) == [{"dossier": third, "amount_vnd": 1_000}]
+    assert {row["dossier"] for row in worklists.owed(province.log, 10)} == {first, second}
+
+
 RETURN, AGREE = c.AskReturn(by="tc001", reason="Chuyển nhầm"), c.ApproveReturn(by="tc002")
 PAY = c.PayReturn(by="tc001", reference="UNC-9")
 CLOSE = c.CloseConflict(by="tc001", reason="Ngân hàng xác nhận")
