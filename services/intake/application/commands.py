@@ -100,7 +100,7 @@ class Commands:
         Raises:
             Refused: ``not_registered``, ``wrong_status``, ``unknown_procedure``,
                 ``unknown_machine``.
-            Conflict: as ``accept``.
+            Conflict: as ``perform``.
         """
 
         def changes() -> list[Change]:
