@@ -6,7 +6,8 @@ that is delivered again was journalled. What no open session explains is a discr
 never a guess.
 
 There is no change. What a citizen puts in above the fee is owed back by the office; what is short
-of it is kept for the dossier. Both are said before the validator takes a note.
+of it is kept for the dossier. Both are said before the validator takes a note, and it takes none
+after the one that covers the fee.
 """
 
 from collections.abc import Mapping
@@ -95,12 +96,19 @@ def due_vnd(machine: Machine, dossier: str) -> int:
 
 
 def take_credits(machine: Machine) -> None:
-    """Journal the credits the validator holds; call it at every poll while notes go in."""
+    """Journal the credits the validator holds; call it at every poll while notes go in.
+
+    Once the notes of the session cover what is due, the validator takes no further one.
+    """
     with machine.busy:
         intent = intent_of(machine.store, _DEVICE)
         while (credit := machine.cash.next_credit()) is not None:
             _take(machine, credit, intent)
             machine.cash.acknowledge(credit)
+        if intent is not None and _since_opened(machine, intent)[1] >= due_vnd(
+            machine, intent.dossier
+        ):
+            machine.cash.disable()
 
 
 def close_cash(machine: Machine, reason: str = DONE) -> int:
@@ -121,11 +129,7 @@ def settle_cash(machine: Machine, reason: str = FAULT) -> int:
     intent = intent_of(machine.store, _DEVICE)
     if intent is None:
         return 0
-    notes, total = cast("tuple[int, int]", machine.store.rows(
-        "SELECT count(*), coalesce(sum(denomination_vnd), 0) FROM cash_note WHERE dossier = ?1"
-        " AND seq > (SELECT coalesce(max(seq), 0) FROM cash_closed WHERE dossier = ?1)",
-        intent.dossier,
-    )[0])  # fmt: skip
+    notes, total = _since_opened(machine, intent)
     with machine.store.transaction() as tx:
         tx.append(
             "kiosk.cash_closed",
@@ -140,6 +144,15 @@ def settle_cash(machine: Machine, reason: str = FAULT) -> int:
         )
         finish(tx, _DEVICE)
     return total
+
+
+def _since_opened(machine: Machine, intent: Intent) -> tuple[int, int]:
+    """Return how many notes the open session took, and their sum."""
+    return cast("tuple[int, int]", machine.store.rows(
+        "SELECT count(*), coalesce(sum(denomination_vnd), 0) FROM cash_note WHERE dossier = ?1"
+        " AND seq > (SELECT coalesce(max(seq), 0) FROM cash_closed WHERE dossier = ?1)",
+        intent.dossier,
+    )[0])  # fmt: skip
 
 
 def _take(machine: Machine, credit: Credit, intent: Intent | None) -> None:

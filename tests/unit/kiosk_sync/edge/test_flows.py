@@ -189,6 +189,16 @@ def test_what_costs_nothing_takes_no_money(tmp_path: Path) -> None:
     assert hands.cash({"dossier": dossier, "notes": [20_000]})["credited_vnd"] == 20_000
 
 
+def test_no_note_is_taken_after_the_one_that_covers_the_fee(tmp_path: Path) -> None:
+    """The rest stays in the citizen's hand; a large note is the last one."""
+    hands = machine_in(tmp_path)
+    first, second = (str(hands.deposit(application(f"P{n}"))["dossier"]) for n in range(2))
+    assert hands.cash({"dossier": first, "notes": [2000] * 5})["credited_vnd"] == 4000
+    assert hands.cash({"dossier": second, "notes": [1000, 50_000, 1000]})["credited_vnd"] == 51_000
+    assert hands.validator.stacked_count() == 4
+    assert types(hands).count("kiosk.cash_note_credited") == 4
+
+
 def test_a_cash_session_says_why_it_ended(tmp_path: Path) -> None:
     """Done, walked away, or cut off: the money in the box is the same, the reason is not."""
     hands = machine_in(tmp_path)
