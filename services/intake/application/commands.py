@@ -11,7 +11,7 @@ from services.common.clock import Clock
 from services.common.errors import Refused
 from services.common.eventlog.record import Appended
 from services.common.eventlog.recording import Cause, Change, Recorder
-from services.intake.application.facts import dossier_of, facts
+from services.intake.application.facts import dossier_of, facts, office_of_machine
 from services.intake.application.imports import Complete, import_done
 from services.intake.application.officials import ACTS, Desk
 from services.intake.application.ports import CalendarOf
@@ -105,6 +105,7 @@ class Commands:
 
         def changes() -> list[Change]:
             dossier = dossier_of(self._log, command.dossier)
+            office_of_machine(self._log, command.machine)
             done = CompleteDossier(
                 result_number=command.result_number,
                 return_channel="machine",

@@ -15,7 +15,12 @@ from services.common.clock import VIETNAM
 from services.common.errors import Refused
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.recording import Change, Fact
-from services.intake.application.facts import fee_settled, office_of, procedure_of
+from services.intake.application.facts import (
+    fee_settled,
+    office_of,
+    office_of_machine,
+    procedure_of,
+)
 from services.intake.application.ports import CalendarOf
 from services.intake.domain import acts
 from services.intake.domain.calendar import Calendar
@@ -192,6 +197,8 @@ def _complete(desk: Desk, words: Words) -> acts.Act:
             "machine_mismatch", "a machine is named exactly where it returns the result",
             "chỉ nêu máy khi trả kết quả qua máy", field="return_machine",
         )  # fmt: skip
+    if by_machine:
+        office_of_machine(desk.log, words["return_machine"])
     return acts.CompleteDossier(
         result_number=words["result_number"],
         return_channel=words["return_channel"],

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from services.common.clock import VIETNAM
+from services.common.errors import Refused
 from services.intake.adapters.calendar import LogCalendar
 from services.intake.adapters.one_stop import ReturnOrder
 from services.intake.application.commands import Commands
@@ -128,6 +129,24 @@ def test_what_cannot_be_imported_is_left_out(province: Province, wrong: dict[str
     other = replace(ORDER, code="H30.12-261112-0918")
     assert pull(province, replace(ORDER, **wrong), other) == 1  # type: ignore[arg-type]
     assert len(imported(province)) == 1
+
+
+def test_a_dossier_of_ours_goes_only_to_a_machine_that_exists(province: Province) -> None:
+    """Whoever orders it: nobody could lay the result in, and the citizen would wait for a code."""
+    dossier = province.deposit()
+    province.pays(dossier, 8_000)
+    code = province.does(dossier, "accept").code
+    order = replace(ORDER, code=code, counter=None)
+    assert pull(province, replace(order, machine="VT99")) == 0
+    province.does(dossier, "start", agency="Tư pháp")
+    with pytest.raises(Refused, match="unknown_machine") as caught:
+        province.does(
+            dossier, "complete", result_number="KQ-9", return_channel="machine",
+            return_machine="VT99",
+        )  # fmt: skip
+    assert caught.value.field == "machine"
+    assert province.dossier(dossier).status == 4
+    assert pull(province, order) == 1
 
 
 def test_two_codes_are_two_dossiers(province: Province) -> None:
