@@ -36,7 +36,7 @@ BINDINGS: Final[dict[str, tuple[str, ...]]] = {
     "intake.reactions": (
         "kiosk.dossier_deposited", "kiosk.result_loaded", "kiosk.result_released",
         "kiosk.result_recalled", "kiosk.custody_unknown", "kiosk.bin_emptied",
-        "dossier.return_reversed", "payment.settled",
+        "dossier.return_reversed", "dossier.completed", "payment.settled",
     ),
     # One for each generation: a system that is down holds up only its own offices.
     "intake.one_stop": _ONE_STOP,

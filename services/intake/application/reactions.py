@@ -28,8 +28,11 @@ from services.intake.domain.acts import (
     ReturnDossier,
 )
 from services.intake.domain.deadline import extend
-from services.intake.domain.dossier import decide
-from services.intake.domain.transitions import FEE_DUE
+from services.intake.domain.dossier import Fact as DomainFact
+from services.intake.domain.dossier import decide, evolve
+from services.intake.domain.transitions import COMPLETED, FEE_DUE
+
+_CELLS: Final = ("kiosk.result_loaded", "kiosk.result_released", "kiosk.result_recalled")
 
 
 def event_handlers(log: EventLog, calendar_of: CalendarOf) -> Mapping[str, Handler]:
@@ -75,13 +78,16 @@ def event_handlers(log: EventLog, calendar_of: CalendarOf) -> Mapping[str, Handl
 
 def _result_handlers(log: EventLog) -> Mapping[str, Handler]:
     def mark_ready(event: RecordedEvent) -> Sequence[Change]:
-        data = data_of(event)
-        command = MarkReady(
-            machine=_machine(event),
-            cell=int(str(data["cell"])),
-            loaded_event=str(event.event_id),
-        )
-        return _changes(log, str(data["dossier"]), command)
+        return _changes(log, str(data_of(event)["dossier"]), _ready(event))
+
+    def look_into_cells(event: RecordedEvent) -> Sequence[Change]:
+        """A result that was laid in before anybody had said that it is finished."""
+        data, dossier = data_of(event), _subject(event)
+        known = dossier_of(log, dossier)
+        loaded = _load_of(log, dossier, str(data["return_machine"]))
+        if loaded is None or known.status != COMPLETED or known.ready_at:
+            return ()
+        return _changes(log, dossier, _ready(loaded))
 
     def return_result(event: RecordedEvent) -> Sequence[Change]:
         data = data_of(event)
@@ -95,20 +101,47 @@ def _result_handlers(log: EventLog) -> Mapping[str, Handler]:
         return _changes(log, str(data["dossier"]), command)
 
     def recall(event: RecordedEvent) -> Sequence[Change]:
-        data = data_of(event)
+        data, machine = data_of(event), _machine(event)
+        dossier = str(data["dossier"])
         command = RecallResult(
-            machine=_machine(event),
+            machine=machine,
             cell=int(str(data["cell"])),
             staff=str(data["staff"]),
             recalled_event=str(event.event_id),
         )
-        return _changes(log, str(data["dossier"]), command)
+        # Handled before its load: the machine's own order counts, or it would be ready for ever.
+        loaded = None if dossier_of(log, dossier).ready_at else _load_of(
+            log, dossier, machine, before=event
+        )  # fmt: skip
+        return _changes(log, dossier, *(() if loaded is None else (_ready(loaded),)), command)
 
     return {
+        "dossier.completed": look_into_cells,
         "kiosk.result_loaded": mark_ready,
         "kiosk.result_released": return_result,
         "kiosk.result_recalled": recall,
     }
+
+
+def _ready(loaded: RecordedEvent) -> MarkReady:
+    return MarkReady(
+        machine=_machine(loaded),
+        cell=int(str(data_of(loaded)["cell"])),
+        loaded_event=str(loaded.event_id),
+    )
+
+
+def _load_of(
+    log: EventLog, dossier: str, machine: str, *, before: RecordedEvent | None = None
+) -> RecordedEvent | None:
+    """Return how a result came into the cell where it lies (or lay right ``before``), or None."""
+    lies: RecordedEvent | None = None
+    for event in log.read_subject(dossier):
+        if before is not None and event.position >= before.position:
+            break
+        if event.type in _CELLS and _machine(event) == machine:
+            lies = event if event.type == "kiosk.result_loaded" else None
+    return lies
 
 
 def streams_read(event: RecordedEvent) -> Sequence[str]:
@@ -119,13 +152,17 @@ def streams_read(event: RecordedEvent) -> Sequence[str]:
 EVENT_HANDLERS: Final = {"intake.reactions": event_handlers}
 
 
-def _changes(log: EventLog, dossier: str, command: Act) -> list[Change]:
+def _changes(log: EventLog, dossier: str, *commands: Act) -> list[Change]:
     known = dossier_of(log, dossier)
-    decided = facts(decide(command, known), dossier)
+    version, decided = known.version, list[DomainFact]()
+    for command in commands:
+        for name, data in decide(command, known):
+            decided.append((name, data))
+            known = evolve(known, name, data)
     if not decided:
         return []
     stream = f"dossier-{dossier}"
-    return [Change(stream=stream, expected_version=known.version, facts=decided)]
+    return [Change(stream=stream, expected_version=version, facts=facts(decided, dossier))]
 
 
 def _machine(event: RecordedEvent) -> str:

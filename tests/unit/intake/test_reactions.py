@@ -187,6 +187,48 @@ def test_a_result_that_nobody_finished_is_refused(world: World) -> None:
     assert world.react("kiosk.result_loaded") is Outcome.REFUSED
 
 
+def test_a_result_laid_in_before_anybody_said_that_it_is_finished(world: World) -> None:
+    """The load was refused, but the paper lies there: it is ready as soon as it is finished."""
+    dossier = world.registered()
+    code = world.accept(dossier)
+    world.office.load(dossier, cell=5)
+    assert world.react("kiosk.result_loaded") is Outcome.REFUSED
+    world.order(code)
+    assert world.pull.once() == 1
+    assert world.react("dossier.completed") is Outcome.HANDLED
+    assert dossier_of(world.log, dossier).ready_at == "VT01/5"
+    assert world.react("kiosk.result_loaded") is Outcome.REFUSED
+    assert world.office.story(dossier).count("dossier.ready") == 1
+
+
+@pytest.mark.parametrize("taken", ["recalled", "elsewhere", "never"])
+def test_a_finished_result_that_does_not_lie_there(world: World, taken: str) -> None:
+    """Taken out again, laid into another machine, or not laid in at all: not ready."""
+    dossier = world.registered()
+    code = world.accept(dossier)
+    if taken != "never":
+        world.office.load(dossier, machine="VT02" if taken == "elsewhere" else MACHINE)
+    if taken == "recalled":
+        world.office.journal("kiosk.result_recalled", dossier=dossier, cell=7, staff="cb001")
+    world.order(code)
+    world.pull.once()
+    assert world.react("dossier.completed") is Outcome.HANDLED
+    assert dossier_of(world.log, dossier).ready_at == ""
+
+
+def test_a_recall_that_is_handled_before_its_load(world: World) -> None:
+    """Two replicas, or the sweeper: the machine's own order counts, and nothing is ready."""
+    dossier = world.registered()
+    world.order(world.accept(dossier))
+    world.pull.once()
+    world.office.load(dossier)
+    world.office.journal("kiosk.result_recalled", dossier=dossier, cell=7, staff="cb001")
+    assert world.react("kiosk.result_recalled") is Outcome.HANDLED
+    assert world.react("kiosk.result_loaded") is Outcome.REFUSED
+    known = dossier_of(world.log, dossier)
+    assert (known.ready_at, known.return_channel) == ("", "counter")
+
+
 def test_unpaid_dossiers_wait(world: World) -> None:
     """Without payment's word no dossier is accepted and no code is used up."""
     dossier = world.office.deposit()
