@@ -25,7 +25,7 @@ def event_handlers(log: EventLog, clock: Clock) -> Mapping[str, Handler]:
 
     def offer_payment(event: RecordedEvent) -> Sequence[Change]:
         asked = _data(event)
-        if not asked["amount_vnd"] or asked["machine"] is None:
+        if not asked["amount_vnd"] or asked["machine"] is None or _is_settled(log, event):
             return ()
         data = {name: asked[name] for name in ("token", "amount_vnd", "qr")}
         return [_order(log, event, str(asked["machine"]), "grant.payment_offered", data)]
@@ -62,7 +62,7 @@ EVENT_HANDLERS: Final = event_handlers
 
 def streams_read(event: RecordedEvent) -> Sequence[str]:
     """Return the streams that the handler of ``event`` reads whole."""
-    return (event.stream,) if event.type == "payment.settled" else ()
+    return (event.stream,) if event.type.startswith("payment.") else ()
 
 
 def _order(
@@ -82,6 +82,12 @@ def _order(
         subject=event.subject,
     )
     return Change(stream=stream, expected_version=log.stream_version(stream), facts=(fact,))
+
+
+def _is_settled(log: EventLog, asked: RecordedEvent) -> bool:
+    """Say whether what was asked is paid already: the confirmation may have been handled first."""
+    later = log.read_stream(asked.stream, after_version=asked.version)
+    return any(event.type == "payment.settled" for event in later)
 
 
 def _machine_of_payment(log: EventLog, event: RecordedEvent) -> str | None:
