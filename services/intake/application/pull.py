@@ -5,6 +5,7 @@ Runs in every replica: each result is one keyed request, so the second replica c
 """
 
 import uuid
+from datetime import timedelta
 from typing import Final
 
 from services.common.errors import Conflict, Malformed, Refused
@@ -13,11 +14,15 @@ from services.common.eventlog.recording import Cause
 from services.common.telemetry.logs import get_logger
 from services.intake.application.codes import Codes
 from services.intake.application.commands import Commands
+from services.intake.application.facts import data_of
 from services.intake.application.imports import Complete, counter_id
-from services.intake.application.ports import OneStopPort, ReturnOrderLike
+from services.intake.application.ports import CounterDossier, OneStopPort, ReturnOrderLike
 from services.intake.domain.dossier_code import read_code
 
 SOURCE: Final = "timer:one_stop_pull"
+_GIVES_CODE: Final = ("dossier.accepted", "dossier.supplement_received")
+_SAME_MOMENT: Final = timedelta(minutes=1)
+"""The one-stop system writes whole seconds, some whole minutes."""
 _LOG = get_logger(__name__)
 
 
@@ -69,11 +74,30 @@ class PullReturns:
         return done is not None and not done.duplicate
 
     def _dossier_of(self, code: str, order: ReturnOrderLike) -> str | None:
-        """Return the dossier's id; a new one's where the order itself tells what it is."""
+        """Return the dossier's id; a new one's where the order itself tells what it is.
+
+        Raises:
+            Refused: ``code_taken``: the order tells of another dossier than ours with that code.
+        """
         known = self._codes.find(code)
-        if known is None and order.counter is not None:
+        if order.counter is None:
+            return known
+        if known is None:
             return counter_id(code, order.counter)
+        if not self._may_be(known, order.counter):
+            raise Refused(
+                "code_taken", "two dossiers have this code", "hai hồ sơ trùng mã", field="code"
+            )
         return known
+
+    def _may_be(self, dossier: str, told: CounterDossier) -> bool:
+        """Say whether what is told may be of ``dossier``; one from the counter is known by code."""
+        events = self._log.read_stream(f"dossier-{dossier}")
+        ours = [e for e in events if e.type in {"dossier.registered", *_GIVES_CODE}]
+        if len(ours) < 2:  # noqa: PLR2004 - imported: told in one event
+            return True
+        apart = abs(ours[1].occurred_at - told.accepted_at)
+        return apart < _SAME_MOMENT and data_of(ours[0])["procedure"] == told.procedure
 
 
 def _code_of(order: ReturnOrderLike) -> str | None:

@@ -149,6 +149,23 @@ def test_a_dossier_of_ours_goes_only_to_a_machine_that_exists(province: Province
     assert pull(province, order) == 1
 
 
+def test_an_order_for_another_dossier_with_our_code(province: Province) -> None:
+    """The counter gave the code too: nobody is called for somebody else's result."""
+    dossier = province.deposit()
+    province.pays(dossier, 8_000)
+    code = province.does(dossier, "accept").code
+    same = replace(COUNTER, procedure="2.000635", accepted_at=province.clock.now())
+    for other in (
+        COUNTER, replace(same, procedure="1.012783"),
+        replace(same, accepted_at=same.accepted_at - timedelta(minutes=2)),
+    ):  # fmt: skip
+        assert pull(province, replace(ORDER, code=code, counter=other)) == 0
+        assert province.dossier(dossier).status == 2
+    assert imported(province) == []
+    assert pull(province, replace(ORDER, code=code, counter=same)) == 1
+    assert province.dossier(dossier).status == 9
+
+
 def test_two_codes_are_two_dossiers(province: Province) -> None:
     """Codes of one instant are told apart; one code told in two spellings is one."""
     second = replace(ORDER, code="H30.12-261112-0918")
