@@ -13,7 +13,7 @@ from typing import Final, cast
 from uuid import UUID, uuid4
 
 from services.common import contracts, lookup
-from services.common.canonical import Json, parse_json
+from services.common.canonical import Json, canonical_json, parse_json
 from services.common.clock import to_millis
 from services.common.errors import Refused
 from services.common.fees import fee_of
@@ -82,6 +82,7 @@ def deposit(machine: Machine, application: Application) -> Deposited:
         Refused: ``procedure_not_here``, ``no_pouch``, ``contact_invalid``, ``intake_blocked``,
             ``bin_open``.
         Malformed: copies or papers do not satisfy the contract; nothing was opened.
+        NotCanonicalError: half a surrogate in name or papers; nothing was opened.
     """
     with machine.busy:
         held = by_pouch(machine, application.pouch)
@@ -195,6 +196,7 @@ def _data(
     }
     # Before the slot opens: what the contract refuses must not lie in the tray.
     contracts.newest(_DEPOSITED).check({**data, "contact": _ANY_STUB})
+    canonical_json([data, application.name])
     return data
 
 

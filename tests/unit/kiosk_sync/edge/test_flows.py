@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from services.common.canonical import NotCanonicalError
 from services.common.errors import Malformed, Refused
 from services.common.personal import Sealed, open_sealed, unbox_key
 from services.kiosk_sync import protocol
@@ -92,6 +93,8 @@ def test_the_same_pouch_is_the_same_deposit(tmp_path: Path) -> None:
         ({"phone": "091234567"}, Refused),
         ({"phone": "0293 3123 456"}, Refused),
         ({"name": " "}, Refused),
+        ({"name": "An \ud800"}, NotCanonicalError),
+        ({"papers": ["\udfff"]}, NotCanonicalError),
         ({"copies": 0}, Malformed),
         ({"pouch": "có dấu cách"}, Malformed),
     ],
