@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from services.common.canonical import canonical_json, parse_json
@@ -74,19 +74,20 @@ class Bundle:
     folder: Path
 
     @cached_property
-    def _manifest(self) -> dict[str, object]:
-        return bundle.read_manifest(self.folder)
+    def _manifest(self) -> dict[str, Any]:
+        try:
+            return bundle.read_manifest(self.folder)
+        except bundle.BundleError as error:
+            raise _malformed("path", str(error)) from error
 
     def head(self) -> int:
         """Return how many events it has."""
-        return int(str(self._manifest["size"]))
+        return int(self._manifest["size"])
 
     def read(self, selection: Selection) -> Iterator[RecordedEvent]:
         """Yield what ``selection`` names; raises Malformed for what is no event's line."""
-        files = self._manifest["files"]
-        assert isinstance(files, dict), "read_manifest names them"
         report = Report()
-        for name in sorted(one for one in files if one.startswith("events/")):
+        for name in bundle.event_files(self._manifest):
             for line in bundle.lines_of(self.folder, name, report):
                 event = _event(line, name)
                 if selection.through is not None and event.position > selection.through:

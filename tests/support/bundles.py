@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bundles made without a database: sealed as the sealer does, written as an export is."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -99,7 +99,15 @@ def sealed(
         if frontier.size % each == 0:
             seal()
     seal()
-    told = iter(events())
+    return bundled(folder, events(), notes, columns=columns)
+
+
+def bundled(
+    folder: Path, events: Iterable[RecordedEvent], notes: Sequence[tuple[int, str]],
+    *, columns: bool = False,
+) -> Exported:  # fmt: skip
+    """Write a bundle of ``events`` under ``notes``, as many as the size of the last one says."""
+    told = iter(events)
 
     def read(selection: Selection) -> Iterator[RecordedEvent]:
         assert selection.through is not None

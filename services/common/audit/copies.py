@@ -48,7 +48,7 @@ def compare(folder: Path, *, progress: bundle.Progress = lambda _done, _total: N
     for where, what in bundle.changed_files(folder, files):
         if where.startswith(_FOLDERS):
             report.add(where, what)
-    names = sorted(one.partition("/")[2] for one in files if one.startswith("events/"))
+    names = [one.partition("/")[2] for one in bundle.event_files(manifest)]
     copies = {one.partition("/")[2] for one in files if one.startswith("columns/")}
     for name in names:
         first = name.partition(".")[0]

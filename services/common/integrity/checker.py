@@ -21,6 +21,7 @@ from services.common.integrity.notes import (
     Checkpoint,
     NoteError,
     VerifierKey,
+    epoch_of,
     open_checkpoint,
 )
 from services.common.integrity.sweep import Swept
@@ -117,7 +118,15 @@ class Report:
 
 
 class LogChecker:
-    """Takes events in position order and checkpoints by size."""
+    """Takes events in position order and checkpoints by size.
+
+    Attributes:
+        report: what was found so far.
+        versions: last version of each stream.
+        covered: size of the newest checkpoint that was taken; events behind it are not sealed.
+        last_leaf: leaf hash of the last event.
+        last_entry: its entry, as a bundle of entries has it.
+    """
 
     def __init__(
         self, log_id: int, keys: Sequence[VerifierKey], checkpoints: Iterable[tuple[int, str]]
@@ -133,6 +142,7 @@ class LogChecker:
         self._astray = False
         self._checkpoints = iter(checkpoints)
         self._origin: str | None = None
+        self.covered = 0
         self._due = self._next()
 
     def event(self, leaf: Leaf) -> None:
@@ -256,11 +266,9 @@ class LogChecker:
             if checkpoint.size != size:
                 self.report.add(where, f"it is signed for size {checkpoint.size}")
                 continue
-            if self._origin not in {None, checkpoint.origin} and not self._follows(
-                where, checkpoint
-            ):
+            if self._origin != checkpoint.origin and not self._follows(where, checkpoint):
                 continue
-            self._origin = checkpoint.origin
+            self._origin, self.covered = checkpoint.origin, checkpoint.size
             self.report.checkpoints += 1
             self.report.keys += [key for key in following if key not in self.report.keys]
             return checkpoint
@@ -273,8 +281,12 @@ class LogChecker:
         no finding where the loss was declared, and one where more was lost than that.
         """
         opened = opening(checkpoint)
-        if opened is not None and opened.after == self._origin:
+        if opened is not None and self._origin in {None, opened.after}:
             self.report.epochs.append(opened)
+        if self._origin is None:
+            self._begins(where, checkpoint, opened)
+            return True
+        if opened is not None and opened.after == self._origin:
             return True
         lost = next((one for one in self.report.epochs if one.after == checkpoint.origin), None)
         if lost is None:
@@ -283,6 +295,15 @@ class LogChecker:
             what = f"{lost.origin} declares {lost.after} lost through {lost.lost_through} only"
             self.report.add(where, what)
         return False
+
+    def _begins(self, where: str, checkpoint: Checkpoint, opened: Epoch | None) -> None:
+        """Check that the first checkpoint is of the first epoch, or opens the one behind it.
+
+        Whoever leaves out how an epoch was opened hides what was lost then.
+        """
+        first = checkpoint.origin if opened is None else opened.after
+        if epoch_of(first) > 1:
+            self.report.add(where, f"how {first} was opened is missing")
 
 
 def opening(checkpoint: Checkpoint) -> Epoch | None:
