@@ -88,8 +88,10 @@ class Desk:
         return state
 
     def login(self, state: Subscriber) -> str:
-        """Make or renew its broker login; returns the password."""
+        """Make or renew its broker login, if it is not suspended; returns the password."""
         password = credentials.broker_password(self.key, state.name, state.generation(BROKER))
+        if not state.open:
+            return password
         queue = topology.subscriber_queue(state.name, state.types)
         self.users.ensure(queue.name, password, topology.subscriber_permissions(queue))
         return password
@@ -127,7 +129,7 @@ def add(
         changed = desk.order(name, command, by)
         state = desk.state(name)
         desk.queues.ensure(name, state.types)
-        password = desk.login(state) if state.open else ""
+        password = desk.login(state)
         if before.present:
             typer.echo(f"{name}: {'granted' if changed else 'as before'}, {len(state.types)} types")
             return
@@ -169,7 +171,8 @@ def rotate(
 ) -> None:
     """Make a credential anew and print it; the one before ends at once.
 
-    A webhook's secret: ``motcua subscriber webhook rotate``.
+    A suspended subscriber's is good from ``resume`` on. A webhook's secret:
+    ``motcua subscriber webhook rotate``.
     """
     if credential not in {TOKEN, BROKER}:
         raise typer.BadParameter("token or broker", param_hint="credential")
@@ -206,8 +209,7 @@ def resume(name: Name, by: By) -> None:
     with _opened() as desk:
         changed = desk.order(name, Resume(scope=ALL, by=by), by)
         state = desk.present(name)
-        if state.open:
-            desk.login(state)
+        desk.login(state)
         typer.echo(f"{name}: {'resumed' if changed else 'as before'}")
 
 
@@ -218,8 +220,7 @@ def restore() -> None:
         known = Subscribers(desk.recorder.log, SystemClock()).all()
         for name, one in sorted(known.items()):
             desk.queues.ensure(name, one.types)
-            if one.open:
-                desk.login(one)
+            desk.login(one)
             typer.echo(name)
 
 

@@ -17,6 +17,7 @@ from services.common.integrity.notes import Checkpoint, Note, NoteError, Signer
 from services.notify.application.feed import Tally, tally
 from services.notify.domain.subscriber import Subscriber
 
+DAY: Final = timedelta(days=1)
 SETTLED: Final = timedelta(minutes=5)
 """So long after midnight an event of the day may still be on its way into the log."""
 KIND: Final = "certificate/1"
@@ -80,12 +81,13 @@ class Days:
             Refused: ``day_not_over``, or ``day_not_sealed`` while no checkpoint covers it.
             Unavailable: the log is down.
         """
+        now = self._clock.now()
         begin = datetime.combine(day, time(), VIETNAM)
-        end = begin + timedelta(days=1)
-        if self._clock.now() < end + SETTLED:
+        # The days first: behind the last day that there is, there is no end to be computed.
+        if day >= now.astimezone(VIETNAM).date() or now - begin < DAY + SETTLED:
             raise Refused("day_not_over", "ask five minutes after midnight (UTC+7)",
                           "chỉ cấp sau 0 giờ 5 phút ngày hôm sau", field="day")  # fmt: skip
-        after, through = last_before(self._log, begin), last_before(self._log, end)
+        after, through = last_before(self._log, begin), last_before(self._log, begin + DAY)
         raw = self._checkpoints.covering(max(through, 1))
         if raw is None:
             raise Refused("day_not_sealed", "the log is not sealed so far yet",

@@ -24,6 +24,7 @@ SPAN_MAX: Final = 50_000
 """Positions that one page looks at, so that a rare type costs bounded time."""
 PAGE_BYTES_MAX: Final = 4_000_000
 DIGEST_SPAN_MAX: Final = 1_000_000
+LOOK_AGAIN_S: Final = 1.5 * FRESH_S
 _IDS_PAGE: Final = 20_000
 
 Stretches = Sequence[tuple[int, int, tuple[str, ...]]]
@@ -114,6 +115,10 @@ class Feed:
             Unavailable: the log is down.
         """
         view = self._subscribers.look()
+        if through > view.head:
+            # A queue is quicker than what is known of the head, which is a tenth of a second old.
+            self._clock.sleep(LOOK_AGAIN_S)
+            view = self._subscribers.look()
         if not after < through <= min(view.head, after + DIGEST_SPAN_MAX):
             en = f"at most {DIGEST_SPAN_MAX} positions behind after, not above {view.head}"
             vi = f"tối đa {DIGEST_SPAN_MAX} vị trí sau after, không quá {view.head}"

@@ -80,6 +80,18 @@ def test_credentials_end(desk: Desk, name: str) -> None:
     assert may(second, "basic_get", queue=queue)
 
 
+def test_a_suspension_outlasts_whatever_else_is_done(desk: Desk, name: str) -> None:
+    """Neither a new password nor another grant nor a restored broker lets it in; resuming does."""
+    queue = desk.add(name, "dossier.returned")["queue"]
+    desk.run("suspend", name, "--by", "vh001")
+    url = desk.run("rotate", name, "broker", "--by", "vh001")["amqp_url"]
+    desk.add(name, "dossier.returned", "dossier.ready")
+    desk.run("restore")
+    assert not may(url, "basic_get", queue=queue)
+    desk.run("resume", name, "--by", "vh001")
+    assert may(url, "basic_get", queue=queue)
+
+
 def test_a_removed_subscriber_leaves_nothing(desk: Desk, name: str) -> None:
     """Login and queues are gone, twice removed is removed, and the name may begin anew."""
     url = desk.add(name, "dossier.returned")["amqp_url"]
