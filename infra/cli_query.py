@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from services.auditing.application.dossiers import Dossiers, nothing_known
 from services.auditing.application.moments import read_moment
@@ -56,7 +57,8 @@ def query(
 ) -> None:
     """List events: of a dossier, a stream, types, everything; to a position or a time.
 
-    Reads MOTCUA_DATABASE_URL and MOTCUA_LOG_ID. Personal data show as stubs.
+    Reads MOTCUA_DATABASE_URL and MOTCUA_LOG_ID. Personal data show as stubs. Where --limit leaves
+    something out, a line beside the answer says so.
     """
     with _log() as (log, url):
         moment = read_moment(at)
@@ -118,7 +120,10 @@ def _first(
     events: Iterable[RecordedEvent], limit: int, until_us: int | None
 ) -> Iterator[dict[str, Json]]:
     for number, event in enumerate(events):
-        if number == limit or (until_us is not None and event.recorded_at_us > until_us):
+        if until_us is not None and event.recorded_at_us > until_us:
+            return
+        if number == limit:
+            typer.echo(f"there are more than {limit}: --limit, --after", err=True)
             return
         yield _shown(event)
 
@@ -155,7 +160,7 @@ def say_rows(names: Sequence[str], rows: Iterable[Sequence[object]], form: Form)
     else:
         table = Table(*names)
         for row in rows:
-            table.add_row(*(_text(cell, short=True) for cell in row))
+            table.add_row(*(Text(_visible(_text(cell, short=True))) for cell in row))
         Console().print(table if table.row_count else "nothing found · không có gì")
 
 
@@ -164,6 +169,11 @@ def _text(value: object, *, short: bool) -> str:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return f"{text[:79]}…" if short and len(text) > 80 else text  # noqa: PLR2004 - a line
+
+
+def _visible(text: str) -> str:
+    """Return ``text`` as one reads it: nothing in it moves the cursor or turns letters round."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def _id(log: PostgresLog, words: str) -> str:

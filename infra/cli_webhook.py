@@ -16,6 +16,7 @@ import typer
 
 from services.common.clock import VIETNAM, SystemClock
 from services.common.config import Settings
+from services.common.errors import Unavailable
 from services.common.eventlog.memory import MemoryKeys
 from services.common.eventlog.postgres import PostgresLog
 from services.common.eventlog.recording import Recorder
@@ -256,4 +257,7 @@ def _opened(*, secrets: bool = False) -> Iterator[Desk]:
     with closing(PostgresLog(url, log_id)) as log:
         # No event of a subscriber has a personal field, so no data key is ever stored.
         recorder = Recorder(log, MemoryKeys(), SystemClock(), service_key)
-        yield Desk(recorder, log, url, log_id, key, networks)
+        try:
+            yield Desk(recorder, log, url, log_id, key, networks)
+        except psycopg.Error as error:
+            raise Unavailable("postgresql", type(error).__name__) from error

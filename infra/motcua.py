@@ -7,7 +7,7 @@ import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import psycopg
 import typer
@@ -80,8 +80,11 @@ def migrate_command() -> None:
     log_id = settings.whole("MOTCUA_LOG_ID", low=1)
     path = settings.path("MOTCUA_ROLE_PASSWORDS_FILE")
     _finish(settings)
-    passwords: Mapping[str, str] = json.loads(Path(path).read_text(encoding="utf-8"))
-    missing = sorted(set(LOGINS) - set(passwords))
+    try:
+        passwords: Mapping[str, str] = json.loads(Path(path).read_text(encoding="utf-8"))
+        missing = sorted(set(LOGINS) - set(passwords))
+    except (OSError, ValueError, TypeError) as error:
+        _stop(f"MOTCUA_ROLE_PASSWORDS_FILE: {error}")
     if missing:
         _stop(f"MOTCUA_ROLE_PASSWORDS_FILE: no password for {', '.join(missing)}")
     versions = migrate(admin, keys, passwords, log_id)
@@ -177,7 +180,7 @@ def _finish(settings: Settings) -> None:
         _stop(str(error))
 
 
-def _stop(message: str) -> None:
+def _stop(message: str) -> NoReturn:
     typer.echo(message, err=True)
     sys.exit(2)
 

@@ -145,11 +145,10 @@ def _reach(path: Path) -> tuple[int, int]:
             column = file.schema_arrow.get_field_index("position")
             groups = range(file.metadata.num_row_groups)
             held = [file.metadata.row_group(one).column(column).statistics for one in groups]
-    except (pa.ArrowException, OSError, OverflowError) as error:
+            return (int(held[0].min), int(held[-1].max)) if held else (0, 0)
+    except (pa.ArrowException, OSError, LookupError, AttributeError, ArithmeticError) as error:
+        # Columns of something else have no positions, or say nothing of them.
         raise _malformed(str(path), f"no Parquet columns: {error}") from error
-    if not held:
-        return 0, 0
-    return int(held[0].min), int(held[-1].max)
 
 
 def _events(path: Path, selection: Selection) -> Iterator[RecordedEvent]:

@@ -29,6 +29,11 @@ ROWS_PER_GROUP: Final = 50_000
 GROUP_BYTES: Final = 64 * 1024 * 1024
 _ROWS_PER_BATCH: Final = 1_000
 _DICTIONARY: Final = ["log_id", "stream", "type", "schema", "subject", "recorded_at"]
+_ALWAYS: Final = (
+    "log_id", "position", "event_id", "stream", "version", "type", "schema", "occurred_at",
+    "recorded_at", "data", "meta", "content_hash", "leaf_hash",
+)  # fmt: skip
+"""Columns without which no row is an event."""
 _FORMAT: Final = {b"motcua247.format": b"1"}
 _WHEN: Final = pa.timestamp("us", "UTC")
 SCHEMA: Final = pa.schema(
@@ -114,6 +119,8 @@ def read_parquet(path: Path, selection: Selection = EVERYTHING) -> Iterator[Reco
                 raise _malformed(path, "columns", "not those of a log", "không phải của nhật ký")
             groups = _groups(file, selection)
             for batch in file.iter_batches(_ROWS_PER_BATCH, row_groups=groups, use_threads=False):
+                if any(batch[name].null_count for name in _ALWAYS):
+                    raise _malformed(path, "rows", "a value is missing", "thiếu giá trị")
                 for event in _events(_narrowed(batch, selection)):
                     if selection.segment is None or selection.segment.holds(event):
                         yield event
@@ -187,6 +194,9 @@ def _groups(file: Any, selection: Selection) -> list[int]:
     column = SCHEMA.get_field_index("position")
     for number in range(file.metadata.num_row_groups):
         held = file.metadata.row_group(number).column(column).statistics
+        if held is None:
+            found.append(number)  # whoever wrote it said nothing; its rows are looked at
+            continue
         before = selection.through is not None and held.min > selection.through
         if held.max > selection.after and not before:
             found.append(number)

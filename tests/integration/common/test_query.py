@@ -60,7 +60,10 @@ def test_events_by_whatever_is_asked(past: Past) -> None:
     assert [row["position"] for row in past.ask("query", "--dossier", past.dossier)] == positions
     whole = past.ask("query")
     assert [row["position"] for row in whole] == list(range(1, past.head + 1))
-    assert past.ask("query", "--after", "2", "--limit", "1") == [whole[2]]
+    some = motcua(past.database, "query", "--after", "2", "--limit", "1", "--format", "json")
+    assert [json.loads(line) for line in some.stdout.splitlines()] == [whole[2]]
+    assert "there are more than 1" in some.stderr
+    assert past.ask("query", "--after", "2", "--at", "3", "--limit", "1") == [whole[2]]
     assert past.ask("query", "--at", "3") == whole[:3]
     kinds = {str(row["type"]) for row in past.ask("query", "--type", "kiosk.dossier_deposited")}
     assert kinds == {"kiosk.dossier_deposited"}

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 GOOD_URL = "postgresql://motcua_intake:a-long-random-password@127.0.0.1:1/motcua"
 CORE = {
@@ -96,10 +98,33 @@ def test_motcua_names_what_is_wrong(words: tuple[str, ...], named: str) -> None:
     refused(run("infra.motcua", *words, NO_COLOR="1", TERM="dumb", COLUMNS="200"), named)
 
 
-def test_motcua_says_in_one_line_that_the_database_is_away() -> None:
+@pytest.mark.parametrize(
+    "words",
+    [("seed",), ("subscriber", "webhook", "list"), ("subscriber", "webhook", "deliveries", "ioc")],
+    ids=" ".join,
+)
+def test_motcua_says_in_one_line_that_the_database_is_away(words: tuple[str, ...]) -> None:
     """A server that does not answer is not a stack trace."""
-    done = run("infra.motcua", "seed", **CORE)
+    done = run("infra.motcua", *words, **CORE)
     refused(done, "postgresql")
+
+
+@pytest.mark.parametrize("content", ["{", "7", '["motcua_intake"]', "{}"])
+def test_passwords_that_are_none(tmp_path: Path, content: str) -> None:
+    """A file of passwords that is no JSON, of another form, or without one."""
+    file = tmp_path / "passwords.json"
+    file.write_text(content, encoding="utf-8")
+    admin = dict.fromkeys(("MOTCUA_ADMIN_URL", "MOTCUA_KEYS_ADMIN_URL"), GOOD_URL)
+    settings = {**CORE, **admin, "MOTCUA_ROLE_PASSWORDS_FILE": str(file)}
+    refused(run("infra.motcua", "migrate", **settings), "MOTCUA_ROLE_PASSWORDS_FILE")
+
+
+def test_a_replay_of_what_is_no_log(tmp_path: Path) -> None:
+    """Exit code 1 means that read models differ, so a folder of something else gives 2."""
+    table = pa.table({"x": [1]})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    for words in (("bundle",), ("parquet",), ("parquet", "--sql")):
+        refused(run("infra.motcua", "replay", "--path", str(tmp_path), "--from", *words), "replay:")
 
 
 @pytest.mark.parametrize(

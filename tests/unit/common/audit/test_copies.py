@@ -80,11 +80,11 @@ def set_row(**fields: object) -> Callable[[list[RecordedEvent]], None]:
     return change
 
 
-def table(folder: Path, change: Callable[[Any], Any]) -> None:
+def table(folder: Path, change: Callable[[Any], Any], **how: Any) -> None:
     """Change a copy as a table, which the writer of ours would refuse."""
     path = folder / MIDDLE
     changed = change(parquet.read_table(path))
-    parquet.write_table(changed, path)
+    parquet.write_table(changed, path, **how)
     forge(folder, MIDDLE)
 
 
@@ -175,7 +175,24 @@ OTHERS: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda f: table(f, lambda t: t.set_column(3, "stream", pa.array([b"\xff"] * len(t)).view(pa.string())).cast(SCHEMA)),
         f"{MIDDLE}: cannot be read",
     ),
+    **{
+        f"no {name}": (lambda f, at=at: table(f, lambda t: _hollow(t, at)), f"{MIDDLE}: cannot be read")
+        for at, name in enumerate(SCHEMA.names) if name != "subject"
+    },
+    "nothing said of positions": (
+        lambda f: table(f, lambda t: t.slice(0, 599), write_statistics=False),
+        "position 1200 is missing at its end",
+    ),
 }  # fmt: skip
+
+
+def _hollow(whole: Any, column: int) -> Any:
+    """Return a table in which a row has no value in one column."""
+    one = whole.column(column).combine_chunks()
+    gap = pa.nulls(1, one.type)
+    return whole.set_column(
+        column, whole.field(column), pa.concat_arrays([one[:40], gap, one[41:]])
+    )
 
 
 @pytest.mark.parametrize("harm", OTHERS)
