@@ -208,7 +208,7 @@ def test_the_site_is_where_its_pages_say(overlay: str) -> None:
     """By TLS, under the public address; each area's path leads to a port of its own process."""
     (settings,) = [m for m in of(overlay, "ConfigMap") if m["metadata"]["name"] == SETTINGS]
     host = urlsplit(settings["data"]["MOTCUA_PUBLIC_URL"]).hostname
-    (site,) = of(overlay, "Ingress")
+    (site,) = [one for one in of(overlay, "Ingress") if one["metadata"]["name"] == "site"]
     (rule,) = site["spec"]["rules"]
     assert rule["host"] == host
     assert [one["hosts"] for one in site["spec"]["tls"]] == [[host]]
