@@ -35,7 +35,8 @@ FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 CHECKPOINT: Final = "checkpoint"
 CHECKPOINTS: Final = "checkpoints.gz"
-_NAME: Final = re.compile(r"[A-Za-z0-9._/-]+\Z")
+_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._/-]*\Z")
+"""Of a file below the folder; a name that begins with a slash would be anywhere."""
 _START, _POSITION, _RECORDED = b'{"content":', b',"position":', b',"recorded_at":'
 _SHOWN: Final = 50
 _TOO_LARGE: Final = 2**63

@@ -116,9 +116,15 @@ def test_files_in_log_order() -> None:
     assert bundle.event_files({"files": dict.fromkeys(names)}) == [names[0], names[2], names[1]]
 
 
-@pytest.mark.parametrize("files", [[], "x", {"events/1": []}, {"events/1": None}, 7])
+@pytest.mark.parametrize(
+    "files",
+    [
+        [], "x", {"events/1": []}, {"events/1": None}, 7, {"/dev/zero": {}}, {"a/../../b": {}},
+        {"": {}}, {"tile\\0": {}},
+    ],
+)  # fmt: skip
 def test_a_manifest_of_another_form(tmp_path: Path, files: object) -> None:
-    """Is no bundle; nothing else is said of it."""
+    """Is no bundle; nothing else is said of it, and no file outside of it is opened."""
     sealed(tmp_path / "bundle", lambda: plain(10))
     path = tmp_path / "bundle" / "manifest.json"
     said = json.loads(path.read_text())
