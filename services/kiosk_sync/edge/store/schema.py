@@ -72,7 +72,7 @@ def connect(path: Path, *, vfs: str | None = None, synchronous: str = "FULL") ->
     connection.set_busy_timeout(5000)
     for setting in (
         "journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON",
-        "trusted_schema=OFF", "cell_size_check=ON",
+        "trusted_schema=OFF", "cell_size_check=ON", "secure_delete=ON",
     ):  # fmt: skip
         connection.execute(f"PRAGMA {setting}")
     version = connection.pragma("user_version")

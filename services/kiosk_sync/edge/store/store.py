@@ -9,7 +9,7 @@ what stays on disk is the ciphertext and the key boxed to the centre, until the 
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -148,6 +148,8 @@ class Store:
         self.clock = clock
         self._lock = threading.RLock()
         self._connection = connect(path, vfs=vfs, synchronous=synchronous)
+        # Whoever was killed between forgetting and overwriting leaves it to the first confirmation.
+        self._wipe = True
         self._claim(f"{identity.serial}/{identity.epoch}")
 
     def close(self) -> None:
@@ -234,14 +236,27 @@ class Store:
         """Move the upload cursor to ``seq`` if ``head`` is the own hash there; say whether so.
 
         The cursor may go back: a centre restored from a backup asks for the tail again. Data keys
-        of confirmed records are forgotten.
+        of confirmed records are forgotten, by the files' bytes too: an erasure at the centre would
+        be worth little if a machine in a hall still held what opens the ciphertext.
         """
         with self.transaction() as tx:
             if self.hash_at(seq) != head:
                 return False
             move_lane(tx, UP, seq, head)
+            held = tx.rows("SELECT EXISTS (SELECT 1 FROM boxed_key WHERE seq <= ?)", seq)
+            self._wipe = self._wipe or bool(held[0][0])
             tx.rows("DELETE FROM boxed_key WHERE seq <= ?", seq)
-            return True
+        if self._wipe:
+            self._wipe = not self._wiped()
+        return True
+
+    def _wiped(self) -> bool:
+        """Bring the log of writes into the file, which overwrites, and cut it off; say whether."""
+        with self._lock, suppress(apsw.Error):
+            # Busy, full, failing: the next confirmation tries again.
+            busy, _, _ = self.rows("PRAGMA wal_checkpoint(TRUNCATE)")[0]
+            return not busy
+        return False
 
     def meta(self, name: str) -> str | None:
         """Return a note of the machine about itself."""
