@@ -67,7 +67,7 @@ class Work:
 
     Attributes:
         jobs: processes that fold, or threads of SQL; 1 folds in this process.
-        each: about so many events are folded at once in a process.
+        each: about so many events are folded at once.
         by_sql: fold Parquet columns by SQL.
         progress: told positions done and in all.
     """
@@ -155,7 +155,7 @@ def _by_sql(
             "no_fold_by_sql", f"{projection.name} from {type(source).__name__} has no fold by SQL",
             f"{projection.name} không dựng được bằng SQL", field="projection",
         )  # fmt: skip
-    return fold_columns(projection, source.files, to, jobs=work.jobs, folder=folder)
+    return fold_columns(projection, source.files, to, jobs=work.jobs, each=work.each, folder=folder)
 
 
 def _checkpoint(live: psycopg.Connection[Any], projection: Projection) -> int:

@@ -20,7 +20,7 @@ from services.auditing.application.moments import Moment
 from services.common.eventlog.bulk import BulkReader, Selection
 from services.common.eventlog.columns import write_parquet
 from services.common.eventlog.row import event_of
-from services.common.messaging.building import BulkProjection
+from services.common.messaging.building import EVENTS_PER_SEGMENT, BulkProjection
 from services.common.messaging.rows import Rows
 from tests.load.made import made_log
 from tests.load.reading import paged
@@ -77,7 +77,14 @@ def _ours(projection: VectorProjection, files: list[Path]) -> list[Table]:
     with tempfile.TemporaryDirectory() as folder:
         return [
             _kept(one)
-            for one in fold_columns(projection, files, Moment(), jobs=THREADS, folder=Path(folder))
+            for one in fold_columns(
+                projection,
+                files,
+                Moment(),
+                jobs=THREADS,
+                each=EVENTS_PER_SEGMENT,
+                folder=Path(folder),
+            )
         ]
 
 

@@ -47,35 +47,35 @@ class NotificationProjection(RowProjection):
 
     vectors: ClassVar[Mapping[str, str]] = {
         "notification": """
-        WITH told AS (
-            SELECT stream,
-                min(position) FILTER (type = 'notification.requested') AS asked,
-                arg_min(
-                    {'dossier': subject, 'data': data, 'recorded_us': recorded_us}, position
-                ) FILTER (type = 'notification.requested') AS first,
-                max(position) FILTER (type <> 'notification.requested') AS later,
-                arg_max(
-                    {'type': type, 'schema': schema, 'data': data, 'recorded_us': recorded_us},
-                    position
-                ) FILTER (type <> 'notification.requested') AS last
+        WITH said AS (
+            SELECT stream, position, type = 'notification.requested' AS begins,
+                CASE WHEN begins THEN {
+                    'dossier': subject, 'at': recorded_us, 'template': data->>'template',
+                    'code': coalesce(data->'params'->>'code', '')
+                } END AS first,
+                CASE WHEN NOT begins THEN {
+                    'state': substr(type, 14), 'at': recorded_us, 'receipt': data->>'state',
+                    'owner': CASE WHEN type = 'notification.outcome_unknown' AND schema = 1
+                        THEN 'operations' ELSE data->>'owner' END,
+                    'due_at': data->>'due_at'
+                } END AS last
             FROM event
             WHERE type IN ('notification.requested', 'notification.attempted',
                 'notification.accepted', 'notification.failed', 'notification.outcome_unknown',
                 'notification.delivered')
-            GROUP BY stream
+        ), told AS (
+            SELECT stream, min(position) FILTER (begins) AS asked,
+                max(position) FILTER (NOT begins) AS later,
+                arg_min(first, position) AS first, arg_max(last, position) AS last
+            FROM said GROUP BY stream
         ), became AS (
             SELECT stream, asked, first, CASE WHEN later > asked THEN last END AS last
             FROM told WHERE asked IS NOT NULL
         )
-        SELECT substr(stream, 14) AS notification, first.dossier AS dossier,
-            coalesce(first.data->'params'->>'code', '') AS code,
-            first.data->>'template' AS template,
-            coalesce(substr(last.type, 14), 'requested') AS state,
-            last.data->>'state' AS receipt,
-            CASE WHEN last.type = 'notification.outcome_unknown' AND last.schema = 1
-                THEN 'operations' ELSE last.data->>'owner' END AS owner,
-            last.data->>'due_at' AS due_at, asked,
-            coalesce(last.recorded_us, first.recorded_us) AS changed_at
+        SELECT substr(stream, 14) AS notification, first.dossier AS dossier, first.code AS code,
+            first.template AS template, coalesce(last.state, 'requested') AS state,
+            last.receipt AS receipt, last.owner AS owner, last.due_at AS due_at, asked,
+            coalesce(last.at, first.at) AS changed_at
         FROM became
     """
     }

@@ -21,7 +21,7 @@ from infra.replaying.sources import Columns, From, source_of
 from infra.replaying.vectors import VectorProjection, fold_columns
 from services.auditing.application.moments import Moment
 from services.common.audit.export import export
-from services.common.messaging.building import Part, folded
+from services.common.messaging.building import EVENTS_PER_SEGMENT, Part, folded
 from services.common.messaging.projector import Projection, digest_of
 from services.common.messaging.rebuild import Rebuild
 from tests.support.database import LOG_ID, Database
@@ -131,7 +131,12 @@ def by_sql(projection: VectorProjection, columns: Columns) -> None:
     """Fold the whole log by SQL and fetch every row."""
     with tempfile.TemporaryDirectory() as folder:
         for _, _, rows in fold_columns(
-            projection, columns.files, Moment(), jobs=2, folder=Path(folder)
+            projection,
+            columns.files,
+            Moment(),
+            jobs=2,
+            each=EVENTS_PER_SEGMENT,
+            folder=Path(folder),
         ):
             for _ in rows:
                 pass

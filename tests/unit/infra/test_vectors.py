@@ -8,12 +8,14 @@ from random import Random
 import pytest
 
 from infra.cli_upkeep import projections
+from infra.replaying import vectors
 from infra.replaying.running import Work, replay
 from infra.replaying.sources import Columns
 from infra.replaying.vectors import VectorProjection
 from services.auditing.application.moments import Moment
 from services.common.canonical import canonical_json
 from services.common.contracts.registry import EventContract, all_contracts
+from services.common.errors import Unavailable
 from services.common.eventlog.columns import write_parquet
 from services.common.eventlog.record import RecordedEvent
 from tests.support.generated import generated_events
@@ -70,10 +72,18 @@ def test_all_that_can_be_are(mess: Columns) -> None:
     assert mess.head() == MOST
 
 
+def test_too_little_memory(stories: Columns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit is no broken file."""
+    monkeypatch.setattr(vectors, "MEMORY_MB", 1)
+    with pytest.raises(Unavailable, match="duckdb"):
+        replay(VECTORS["notify.messages"], stories, Moment(), Work(by_sql=True))
+
+
 def _same(source: Columns, name: str, to: Moment) -> None:
     by_rows = replay(VECTORS[name], source, to, Work())
-    by_sql = replay(VECTORS[name], source, to, Work(by_sql=True, jobs=2))
-    assert (by_sql.rows, by_sql.digest) == (by_rows.rows, by_rows.digest)
+    for each in (MOST, MOST // 3):
+        by_sql = replay(VECTORS[name], source, to, Work(by_sql=True, jobs=2, each=each))
+        assert (by_sql.rows, by_sql.digest) == (by_rows.rows, by_rows.digest)
 
 
 def _mess(dice: Random) -> Iterator[RecordedEvent]:
