@@ -17,6 +17,7 @@ from infra.backups import (
     read_backup,
     restore_closed,
 )
+from infra.cli_query import Archived
 from infra.cli_upkeep import projections
 from infra.drill import Drilled, drill
 from services.common.clock import SystemClock
@@ -95,6 +96,7 @@ def restore_drill(
     ],
     *,
     keys: Annotated[Path | None, typer.Option(help="Note of a backup of the keys.")] = None,
+    archive: Archived = None,
     as_json: Annotated[bool, typer.Option("--json", help="Say it as JSON.")] = False,
 ) -> None:
     """Restore a backup to a scratch server, verify, replay, compare with its note, drop it again.
@@ -106,7 +108,7 @@ def restore_drill(
     url = settings.url("MOTCUA_SCRATCH_ADMIN_URL", ("postgresql", "postgres"))
     settings.finish()
     try:
-        done = drill(note, url, read_keys(key), projections(), keys_note=keys)
+        done = drill(note, url, read_keys(key), projections(), keys_note=keys, archive=archive)
     except (OSError, NoteError, UnicodeError) as error:
         raise Refused("cannot_restore", str(error), "không khôi phục được") from error
     _say(done, as_json=as_json)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -39,6 +40,13 @@ class Form(StrEnum):
 
 
 AsForm = Annotated[Form, typer.Option("--format", help="table, json (a line each) or csv.")]
+Archived = Annotated[
+    Path | None,
+    typer.Option(
+        "--archive", envvar="MOTCUA_ARCHIVE",
+        help="Folder of the archive, for what has left the database.",
+    ),
+]  # fmt: skip
 Dossier = Annotated[str, typer.Argument(help="Dossier id or code.")]
 At = Annotated[
     str, typer.Option(help="Position, or a time like 2026-11-23T16:00; the end when left out.")
@@ -53,6 +61,7 @@ def query(
     after: Annotated[int, typer.Option(min=0, help="Only above this position.")] = 0,
     at: At = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1_000,
+    archive: Archived = None,
     form: AsForm = Form.TABLE,
 ) -> None:
     """List events: of a dossier, a stream, types, everything; to a position or a time.
@@ -66,14 +75,16 @@ def query(
             after=after, through=moment.position, types=kind or None, stream=stream or None,
             subject=_id(log, dossier) if dossier else None,
         )  # fmt: skip
-        found = BulkReader(url, log.log_id).read(selection)
+        found = BulkReader(url, log.log_id, archive=archive).read(selection)
         _say(_first(found, limit, moment.until_us), form)
 
 
-def state_at(dossier: Dossier, *, at: At = "", form: AsForm = Form.TABLE) -> None:
+def state_at(
+    dossier: Dossier, *, at: At = "", archive: Archived = None, form: AsForm = Form.TABLE
+) -> None:
     """Tell what a dossier was at a moment: state, money, messages, where its papers were."""
-    with _log() as (log, _):
-        state = _state(log, _id(log, dossier), at)
+    with _log() as (log, url):
+        state = _state(BulkReader(url, log.log_id, archive=archive), _id(log, dossier), at)
     say_rows(("what", "value"), sorted(state.items()), form)
 
 
@@ -82,12 +93,13 @@ def diff(
     since: Annotated[str, typer.Option("--from", help="Position or time.")],
     *,
     to: Annotated[str, typer.Option(help="Position or time; the end when left out.")] = "",
+    archive: Archived = None,
     form: AsForm = Form.TABLE,
 ) -> None:
     """Tell what became different for a dossier between two moments."""
-    with _log() as (log, _):
-        identifier = _id(log, dossier)
-        before, after = (_state(log, identifier, at, may_be_empty=True) for at in (since, to))
+    with _log() as (log, url):
+        reader, identifier = BulkReader(url, log.log_id, archive=archive), _id(log, dossier)
+        before, after = (_state(reader, identifier, at, may_be_empty=True) for at in (since, to))
     say_rows(("what", "before", "after"), differences(before, after), form)
 
 
@@ -107,10 +119,10 @@ def tail(
 
 
 def _state(
-    log: PostgresLog, dossier: str, at: str, *, may_be_empty: bool = False
+    reader: BulkReader, dossier: str, at: str, *, may_be_empty: bool = False
 ) -> dict[str, Json]:
     moment = read_moment(at)
-    state = state_of(filter(moment.covers, log.read_subject(dossier)))
+    state = state_of(filter(moment.covers, reader.read(Selection(subject=dossier))))
     if not state and not may_be_empty:
         raise nothing_known()
     return state

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli_query import AsForm, Form, say_rows
+from infra.cli_query import Archived, AsForm, Form, say_rows
 from infra.cli_upkeep import projections
 from infra.replaying.running import Replayed, Work, compare, replay
 from infra.replaying.sources import From, source_of
@@ -37,6 +37,7 @@ def replay_command(
     with_live: Annotated[
         bool, typer.Option("--compare", help="Compare with the live tables at their checkpoint.")
     ] = False,
+    archive: Archived = None,
     form: AsForm = Form.TABLE,
 ) -> None:
     """Fold read models from the log, touching nothing, and print the digest of their rows.
@@ -56,7 +57,7 @@ def replay_command(
         url = settings.url("MOTCUA_DATABASE_URL", ("postgresql", "postgres"))
         log_id = settings.whole("MOTCUA_LOG_ID", low=1)
         settings.finish()
-    source = source_of(how, url, log_id, path)
+    source = source_of(how, url, log_id, path, archive=archive)
     moment, done = read_moment(to, field="to"), list[Replayed]()
     for one in chosen:
         sql = by_sql and (bool(names) or isinstance(one, VectorProjection))

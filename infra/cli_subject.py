@@ -21,8 +21,9 @@ from services.common.canonical import Json
 from services.common.clock import SystemClock
 from services.common.config import Settings
 from services.common.errors import Refused
+from services.common.eventlog.keys import PostgresKeys
 from services.common.eventlog.port import EventLog
-from services.common.eventlog.postgres import PostgresKeys, PostgresLog
+from services.common.eventlog.postgres import PostgresLog
 from services.common.eventlog.recording import Recorder
 from services.intake.application.codes import dossier_with_code
 from services.intake.application.facts import dossier_of

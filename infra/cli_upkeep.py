@@ -10,6 +10,7 @@ from typing import Annotated, cast
 import typer
 
 import services
+from infra.cli_query import Archived
 from services.common.config import Settings
 from services.common.errors import Refused
 from services.common.integrity.bundle import on_terminal
@@ -42,6 +43,7 @@ def rebuild(
     projection: Annotated[str, typer.Argument(help="Read model, for example intake.dossiers.")],
     *,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a processor.")] = 0,
+    archive: Archived = None,
 ) -> None:
     """Build a read model anew while the old one serves (as the service that owns it).
 
@@ -60,8 +62,8 @@ def rebuild(
     settings.finish()
     began_s = time.monotonic()
     done = Rebuild(
-        known[projection], url, log_id, workers=workers, progress=on_terminal()
-    ).run()  # fmt: skip
+        known[projection], url, log_id, workers=workers, archive=archive, progress=on_terminal()
+    ).run()
     typer.echo(
         f"{projection}: serves as of position {done.position} after"
         f" {time.monotonic() - began_s:.1f} s ({done.rows} rows copied)"

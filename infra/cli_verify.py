@@ -11,6 +11,7 @@ from typing import Annotated
 import psycopg
 import typer
 
+from infra.cli_query import Archived
 from services.common.audit.bundling import parquet_writer
 from services.common.audit.cosigning import read_witnesses
 from services.common.audit.export import export
@@ -52,6 +53,7 @@ def verify(
     bundle: Annotated[Path | None, typer.Option(help="Verify this bundle instead.")] = None,
     known: Known = None,
     witness: Asked = None,
+    archive: Archived = None,
     as_json: Annotated[bool, typer.Option("--json", help="Say it as JSON.")] = False,
 ) -> None:
     """Check every event, every seal and the tables beside the log (as audit).
@@ -70,7 +72,9 @@ def verify(
         else:
             url, log_id = _log()
             with psycopg.connect(url, connect_timeout=5) as connection:
-                report = verify_log(connection, log_id, keys, known=notes, progress=on_terminal())
+                report = verify_log(
+                    connection, log_id, keys, known=notes, archive=archive, progress=on_terminal()
+                )
     except (NoteError, BundleError, OSError, UnicodeError) as error:
         raise Refused("cannot_verify", str(error), "không kiểm tra được") from error
     except psycopg.Error as error:
@@ -155,6 +159,7 @@ def export_command(
     folder: Annotated[Path, typer.Argument(help="Folder to be made for the bundle.")],
     *,
     parquet: Annotated[bool, typer.Option("--parquet", help="Add a Parquet copy.")] = False,
+    archive: Archived = None,
 ) -> None:
     """Write the log up to its newest checkpoint as a bundle (as audit).
 
@@ -164,7 +169,7 @@ def export_command(
     """
     url, log_id = _log()
     try:
-        done = export(url, log_id, folder, columns=parquet, progress=on_terminal())
+        done = export(url, log_id, folder, columns=parquet, archive=archive, progress=on_terminal())
     except OSError as error:
         raise Refused("cannot_write", str(error), "không ghi được") from error
     typer.echo(f"{done.folder}: {done.size} events in {done.files} files")

@@ -64,6 +64,7 @@ class Drilled:
 def drill(
     note: Path, server_url: str, keys: Sequence[VerifierKey],
     projections: Mapping[str, Projection], *, keys_note: Path | None = None,
+    archive: Path | None = None,
 ) -> Drilled:  # fmt: skip
     """Restore, verify, replay, compare, and drop what was made.
 
@@ -73,9 +74,11 @@ def drill(
         keys: trusted keys of the sealer.
         projections: read models to replay, by name.
         keys_note: of a backup of the keys, to be restored beside it.
+        archive: folder of the archive, for what has left the database.
 
     Raises:
-        Refused: ``not_a_log``, or the backup cannot be restored.
+        Refused: ``not_a_log``, or the backup cannot be restored; EventsArchived: a file of the
+            archive is needed.
         Malformed: no note of a backup.
         Unavailable: the scratch server is down.
         OSError: dump or note cannot be read.
@@ -91,9 +94,9 @@ def drill(
         return done  # what was damaged is not restored
     with _restored(done, note, noted, server_url) as url:
         with done.step("verify"):
-            _verify(done, url, noted, keys)
+            _verify(done, url, noted, keys, archive)
         with done.step("replay"):
-            _replay(done, url, noted, projections)
+            _replay(done, url, noted, projections, archive)
         if keys_note is not None:
             _keys(done, url, keys_note, server_url)
     return done
@@ -113,11 +116,16 @@ def _restored(done: Drilled, note: Path, noted: Backup, server_url: str) -> Iter
                 server.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
-def _verify(done: Drilled, url: str, noted: Backup, keys: Sequence[VerifierKey]) -> None:
+def _verify(
+    done: Drilled, url: str, noted: Backup, keys: Sequence[VerifierKey], archive: Path | None
+) -> None:
     known = [noted.checkpoint] if noted.checkpoint else []
     try:
         with psycopg.connect(url, connect_timeout=10) as connection:
-            report = verify_log(connection, noted.log_id, keys, known=known, progress=on_terminal())
+            report = verify_log(
+                connection, noted.log_id, keys, known=known, archive=archive,
+                progress=on_terminal(),
+            )  # fmt: skip
             newest = connection.execute(
                 "SELECT note FROM eventlog.checkpoint WHERE log_id = %s ORDER BY size DESC LIMIT 1",
                 (noted.log_id,),
@@ -132,7 +140,10 @@ def _verify(done: Drilled, url: str, noted: Backup, keys: Sequence[VerifierKey])
     ]
 
 
-def _replay(done: Drilled, url: str, noted: Backup, projections: Mapping[str, Projection]) -> None:
+def _replay(
+    done: Drilled, url: str, noted: Backup, projections: Mapping[str, Projection],
+    archive: Path | None,
+) -> None:  # fmt: skip
     for name, projection in projections.items():
         model = noted.read_models.get(name)
         try:
@@ -148,7 +159,9 @@ def _replay(done: Drilled, url: str, noted: Backup, projections: Mapping[str, Pr
                 projector = Projector(projection, log, SystemClock(), database_url=url)
                 projector.catch_up(connection)
                 kept = digest_of(connection, projection)
-                Rebuild(projection, url, noted.log_id, progress=on_terminal()).run()
+                Rebuild(
+                    projection, url, noted.log_id, archive=archive, progress=on_terminal()
+                ).run()
                 done.lines.append(Line(f"{name} replayed", kept, digest_of(connection, projection)))
         except psycopg.Error as error:
             raise Unavailable("postgresql", str(error)) from error

@@ -15,6 +15,7 @@ import typer
 from infra import cli_backup, cli_query, cli_upkeep, cli_verify
 from infra.cli_archive import archive_command
 from infra.cli_contracts import contracts
+from infra.cli_detach import attach_command, detach_command
 from infra.cli_epoch import epoch
 from infra.cli_generate import generate_command
 from infra.cli_questions import questions_command
@@ -26,8 +27,9 @@ from infra.cli_subscriber import subscriber
 from services.common.clock import SystemClock
 from services.common.config import ConfigError, Settings
 from services.common.errors import MotCuaError, Unavailable
+from services.common.eventlog.keys import PostgresKeys
 from services.common.eventlog.migrate import LOGINS, migrate
-from services.common.eventlog.postgres import PostgresKeys, PostgresLog
+from services.common.eventlog.postgres import PostgresLog
 from services.common.eventlog.recording import Cause, Recorder
 from services.intake.seed.load import seed
 from services.kiosk_sync.application.commands import order_machine
@@ -56,6 +58,8 @@ app.add_typer(cli_backup.backup, name="backup")
 app.command("restore")(cli_backup.restore_command)
 app.add_typer(epoch, name="epoch")
 app.command("archive")(archive_command)
+app.command("detach")(detach_command)
+app.command("attach")(attach_command)
 app.command("retention")(retention)
 app.command("restore-drill")(cli_backup.restore_drill)
 app.command("generate")(generate_command)

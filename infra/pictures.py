@@ -26,7 +26,8 @@ from infra.local.system import MissingError, end_on_sigterm
 from infra.people import citizens, notes_for
 from services.common.audit.subjects import read
 from services.common.clock import SystemClock
-from services.common.eventlog.postgres import PostgresKeys, PostgresLog
+from services.common.eventlog.keys import PostgresKeys
+from services.common.eventlog.postgres import PostgresLog
 from services.common.eventlog.recording import Recorder
 
 FOLDER: Final = Path("docs/img")

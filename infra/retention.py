@@ -117,7 +117,7 @@ def due_at(log: EventLog, rules: Mapping[str, Rule], now: datetime) -> Iterator[
             {one for one in held.keys.values() if one in before and held.last_us <= before[one]}
         )
         if purposes:
-            kept = _kept(log, dossier, log.read_subject(dossier))
+            kept = why_kept(log, dossier, log.read_subject(dossier))
             yield Due(dossier=dossier, purposes=tuple(purposes), kept=kept)
 
 
@@ -125,7 +125,8 @@ def _held(log: EventLog) -> dict[str, _Holding]:
     """Return, by dossier, the keys that no erasure names yet and when something happened last."""
     found: dict[str, _Holding] = {}
     after = 0
-    while page := log.read_all(after, limit=_PAGE):
+    # Whoever has left the database has nothing personal any more (ADR-0028).
+    while page := log.read_all(after, limit=_PAGE, present_only=True):
         for event in page:
             if event.subject is None:
                 continue
@@ -140,7 +141,8 @@ def _held(log: EventLog) -> dict[str, _Holding]:
     return {dossier: held for dossier, held in found.items() if held.keys}
 
 
-def _kept(log: EventLog, dossier: str, story: Sequence[RecordedEvent]) -> str:
+def why_kept(log: EventLog, dossier: str, story: Sequence[RecordedEvent]) -> str:
+    """Return what is still open about a dossier (see ``Due.kept``); empty where it is over."""
     if dossier_of(log, dossier).status not in CLOSED:
         return "dossier_open"
     state = state_of(story)

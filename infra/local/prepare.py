@@ -18,8 +18,9 @@ from psycopg import sql
 from infra.local.settings import LOG_ID, LOOKER, MACHINES, VHOST, Stack
 from infra.local.stack import machine_identity
 from services.common.clock import SystemClock
+from services.common.eventlog.keys import PostgresKeys
 from services.common.eventlog.migrate import LOGINS, migrate
-from services.common.eventlog.postgres import PostgresKeys, PostgresLog
+from services.common.eventlog.postgres import PostgresLog
 from services.common.eventlog.recording import Cause, Recorder
 from services.common.messaging import topology
 from services.intake.seed.load import seed

@@ -122,14 +122,19 @@ class Columns:
             yield from _events(path, selection)
 
 
-def source_of(how: From, url: str, log_id: int, path: Path | None) -> WholeLog:
+def source_of(
+    how: From, url: str, log_id: int, path: Path | None, *, archive: Path | None = None
+) -> WholeLog:
     """Return the source; ``path`` is for bundle and parquet, the others read the database.
+
+    COPY takes what has left the database from the folder ``archive``.
 
     Raises:
         Malformed: a bundle or columns without ``path``, or none there.
     """
     if how in {From.COPY, From.PAGED}:
-        return BulkReader(url, log_id) if how is From.COPY else Paged(url, log_id)
+        copy = how is From.COPY
+        return BulkReader(url, log_id, archive=archive) if copy else Paged(url, log_id)
     if path is None:
         raise _malformed("path", f"--from {how} needs --path")
     return Bundle(path) if how is From.BUNDLE else Columns.under(path)

@@ -5,6 +5,7 @@
 
     MotCuaError
     ├── Refused         a business rule says no; has a code; acknowledged, never retried
+    │   └── EventsArchived  the events asked for stand in the archive only; names range and file
     ├── Conflict        a stream moved on; fold and decide again, at most three times
     ├── Unavailable     a dependency is down; pause, keep the work, retry in process
     ├── Malformed       bytes that no version of a contract accepts; kept in the dead-letter queue
@@ -55,6 +56,25 @@ class Refused(MotCuaError):
         self.en = en
         self.vi = vi
         self.field = field
+
+
+class EventsArchived(Refused):
+    """Events that were asked for have left the database; nothing was changed, nothing is given."""
+
+    def __init__(self, what: str, ranges: tuple[str, ...]) -> None:
+        """Say what was asked for (a stream, a dossier, positions) and where it is.
+
+        Args:
+            what: as it was asked for, never personal.
+            ranges: positions and file of each archived range that it lies in.
+        """
+        where = "; ".join(ranges)
+        super().__init__(
+            "events_archived", f"{what} is in the archive only: {where}",
+            f"sự kiện này đã chuyển vào kho lưu trữ: {where.replace('positions', 'vị trí')}",
+        )  # fmt: skip
+        self.what = what
+        self.ranges = ranges
 
 
 class Conflict(MotCuaError):

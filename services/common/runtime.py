@@ -15,7 +15,8 @@ from psycopg_pool import ConnectionPool
 from services.common.clock import Clock, SystemClock
 from services.common.config import Settings
 from services.common.errors import Unavailable
-from services.common.eventlog.postgres import PostgresKeys, PostgresLog
+from services.common.eventlog.keys import PostgresKeys
+from services.common.eventlog.postgres import PostgresLog
 from services.common.eventlog.recording import Recorder
 from services.common.telemetry.health import Health, HealthServer
 from services.common.telemetry.logs import configure_logs

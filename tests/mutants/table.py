@@ -26,8 +26,9 @@ class Mutant:
 
 _CONFORMANCE: Final = "tests/contract/eventlog/test_conformance.py"
 _GOLDEN: Final = "tests/unit/common/test_golden.py"
-_SETTLE: Final = "services/common/eventlog/sql/0002_append.sql"
-_APPEND: Final = "services/common/eventlog/sql/0010_epochs.sql"
+_SETTLE: Final = "services/common/eventlog/sql/0013_detach.sql"
+_APPEND: Final = "services/common/eventlog/sql/0013_detach.sql"
+_DETACHED: Final = "tests/integration/common/test_detach.py"
 _PAYMENT: Final = "tests/unit/payment/test_domain.py"
 _MESSAGING: Final = "tests/integration/common/messaging"
 _KILLED: Final = "tests/integration/common/test_killed_writer.py"
@@ -40,7 +41,7 @@ _WEBHOOK_LAW: Final = "tests/unit/notify/test_webhook_law.py"
 MUTANTS: Final = (
     Mutant(
         "the expected version is not looked at", _APPEND,
-        "AND s.expected > 0 AND h.version = s.expected;", "AND s.expected > 0;",
+        "AND s.expected > 0 AND h.version = s.expected AND", "AND s.expected > 0 AND",
         (f"{_CONFORMANCE}::test_expected_version_is_exact",),
     ),
     Mutant(
@@ -62,7 +63,7 @@ MUTANTS: Final = (
         ("tests/integration/common/test_writer.py::test_time_never_falls",),
     ),
     Mutant(
-        "a service writes another's category", _SETTLE,
+        "a service writes another's category", "services/common/eventlog/sql/0002_append.sql",
         "WHERE w.category = split_part(s.stream, '-', 1) AND w.writer = session_user)\n    ) THEN",
         "WHERE w.category = split_part(s.stream, '-', 1))\n    ) THEN",
         (f"{_CONFORMANCE}::test_foreign_category_is_refused",),
@@ -323,8 +324,28 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the archive believes stored hashes", "services/common/audit/archive.py",
-        "frontier.append(_leaf(event, where))", "frontier.append(event.leaf_hash)",
+        "frontier.append(checked_leaf_of(event, where))", "frontier.append(event.leaf_hash)",
         ("tests/integration/common/test_archive.py::test_a_changed_log_is_not_archived",),
+    ),
+    Mutant(
+        "a stream that left is appended to", _APPEND,
+        "h.version = s.expected AND NOT h.away;", "h.version = s.expected;",
+        (f"{_DETACHED}::test_appends_to_what_left_are_refused",),
+    ),
+    Mutant(
+        "a stream that left reads as an empty one", "services/common/eventlog/postgres.py",
+        "if rows[0][0] is not None:", "if rows[0][0] == -1:",
+        (f"{_DETACHED}::test_whoever_asks_is_told_where_it_is",),
+    ),
+    Mutant(
+        "the database believes that an open dossier is over", _APPEND,
+        "f.of_one AND f.archived AND f.closed AND", "f.of_one AND f.archived AND",
+        (f"{_DETACHED}::test_what_is_not_archived_stays",),
+    ),
+    Mutant(
+        "a damaged file lets rows leave", "services/common/eventlog/away.py",
+        "if found != one.sha256:", "if not found:",
+        (f"{_DETACHED}::test_damaged_or_missing_files_stop_it",),
     ),
     Mutant(
         "retention forgets open custody cases", "infra/retention.py",

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
+from services.common.eventlog.keys import PostgresKeys
 from services.common.eventlog.migrate import LOGINS, migrate
-from services.common.eventlog.postgres import PostgresKeys, PostgresLog
+from services.common.eventlog.postgres import PostgresLog
 
 LOG_ID = 93
 KEK = bytes(range(1, 33))
@@ -69,15 +70,22 @@ class Database:
 def fresh_database(server_url: str) -> Iterator[Database]:
     """Copy the migrated pair of databases, and drop the copies finally."""
     template = _template(server_url)
-    database = Database(server_url, f"t_{uuid.uuid4().hex[:12]}")
-    pairs = [(f"{database.name}{end}", f"{template.name}{end}") for end in ("", "_keys")]
-    with psycopg.connect(server_url, autocommit=True) as connection:
+    with copy_of(template) as database:
+        yield database
+
+
+@contextmanager
+def copy_of(original: Database) -> Iterator[Database]:
+    """Copy a pair of databases that nobody is connected to, and drop the copies finally."""
+    database = Database(original.server_url, f"t_{uuid.uuid4().hex[:12]}")
+    pairs = [(f"{database.name}{end}", f"{original.name}{end}") for end in ("", "_keys")]
+    with psycopg.connect(original.server_url, autocommit=True) as connection:
         for name, like in pairs:
             _copy(connection, like, name)
     try:
         yield database
     finally:
-        with psycopg.connect(server_url, autocommit=True) as connection:
+        with psycopg.connect(original.server_url, autocommit=True) as connection:
             for name, _ in pairs:
                 connection.execute(_DROP.format(sql.Identifier(name)))
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.auditing.application.past import state_of
 from services.common.canonical import Json
-from services.common.errors import Refused
+from services.common.errors import EventsArchived, Refused
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.record import RecordedEvent
 from services.intake.application.codes import Codes
@@ -60,6 +60,7 @@ class Dossiers:
 
         Raises:
             Refused: ``no_such_subject``.
+            EventsArchived: it has left the database; names positions and file.
         """
         story = self._log.read_subject(dossier)
         if not story:
@@ -70,14 +71,18 @@ class Dossiers:
         """Return the dossiers to which something happened last, newest first; some, not all."""
         newest: dict[str, RecordedEvent] = {}
         after = max(0, self._log.head() - _LOOKED_BACK)
-        for event in reversed(self._log.read_all(after, limit=_LOOKED_BACK)):
+        for event in reversed(self._log.read_all(after, limit=_LOOKED_BACK, present_only=True)):
             if event.subject is not None:
                 newest.setdefault(event.subject, event)
         some = list(newest.items())[:RECENT_MAX]
-        return [
-            Brief(dossier=one, state=state_of(self._log.read_subject(one)), last=last)
-            for one, last in some
-        ]
+        return [one for one in (self._brief(*named) for named in some) if one is not None]
+
+    def _brief(self, dossier: str, last: RecordedEvent) -> Brief | None:
+        try:
+            story = self._log.read_subject(dossier)
+        except EventsArchived:
+            return None
+        return Brief(dossier=dossier, state=state_of(story), last=last)
 
 
 def nothing_known() -> Refused:

@@ -13,7 +13,7 @@ from services.auditing.application.past import state_of
 from services.auditing.application.telling import Step, changes_between, told
 from services.auditing.bootstrap import Auditing
 from services.auditing.web.proofs import now_us
-from services.common.errors import Refused
+from services.common.errors import EventsArchived, Refused
 from services.common.eventlog.record import RecordedEvent
 from services.common.telemetry.logs import get_logger
 from services.common.web.asking import asked, asked_whole
@@ -23,6 +23,7 @@ from services.common.web.rendering import render
 PAGE: Final = 100
 """Events of a story on one page."""
 Story = Sequence[RecordedEvent]
+_STATUS: Final = {"not_a_dossier_code": 422, "events_archived": 410}
 _LOG = get_logger(__name__)
 
 
@@ -90,13 +91,15 @@ def _home(auditing: Auditing, words: str, refusal: Refused | None) -> Response:
         now_us=now_us(auditing),
     )  # fmt: skip
     if refusal is not None:
-        page.status_code = 422 if refusal.code == "not_a_dossier_code" else 404
+        page.status_code = _STATUS.get(refusal.code, 404)
     return page
 
 
 def _story(auditing: Auditing, dossier: UUID) -> Story:
     try:
         events = auditing.dossiers.story(str(dossier))
+    except EventsArchived:
+        raise  # the page of this error says which positions and which file
     except Refused as refusal:
         raise NotFound(refusal.en) from refusal
     _LOG.info("dossier_viewed", person=current_person().id, dossier=str(dossier),

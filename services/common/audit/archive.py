@@ -4,12 +4,11 @@
 A range is written, read back, hashed anew event by event, and led by its tree to a checkpoint that
 the sealer signed and a witness cosigned; only then it is recorded, with the file's SHA-256. Whoever
 was interrupted begins anew: what is recorded is done, what is not is checked again, or written
-again. Nothing is taken out of the database (ADR-0023).
+again. Nothing is taken out of the database here (ADR-0023).
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from services.common.audit.bundling import content_of
 from services.common.audit.sealing import SqlTree
 from services.common.audit.seals import TamperedError
 from services.common.errors import Malformed, Refused
+from services.common.eventlog.away import Range
 from services.common.eventlog.bulk import BulkReader, Selection
 from services.common.eventlog.columns import read_parquet, write_parquet
 from services.common.eventlog.record import RecordedEvent, content_hash, leaf_hash
@@ -41,27 +41,6 @@ _NEWEST: Final = (
 
 class WrongFileError(Exception):
     """A file does not hold the events that were sealed; says which positions and why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Range:
-    """Positions that are in the archive.
-
-    Attributes:
-        first: lowest position.
-        last: highest.
-        file: name in the archive's folder.
-        sha256: of the file.
-    """
-
-    first: int
-    last: int
-    file: str
-    sha256: bytes
-
-    def __str__(self) -> str:
-        """Positions and file."""
-        return f"positions {self.first}–{self.last} ({self.file})"
 
 
 class Archive:
@@ -165,7 +144,7 @@ class Archive:
                 expected = frontier.size + 1
                 if (event.position, event.log_id) != (expected, self._log_id):
                     raise WrongFileError(f"{where}: {event.position} instead of {expected}")
-                frontier.append(_leaf(event, where))
+                frontier.append(checked_leaf_of(event, where))
         except Malformed as error:
             raise WrongFileError(f"{where}: {error}") from error
         if frontier.size != last:
@@ -189,7 +168,8 @@ class Archive:
         return open_checkpoint(str(row[0]), keys)[0]
 
 
-def _leaf(event: RecordedEvent, where: str) -> bytes:
+def checked_leaf_of(event: RecordedEvent, where: str) -> bytes:
+    """Return the event's leaf, computed anew; raises WrongFileError, naming ``where``."""
     digest = content_hash(content_of(event))
     leaf = leaf_hash(digest, event.recorded_at_us)
     if (digest, leaf) != (event.content_hash, event.leaf_hash):

@@ -15,7 +15,7 @@ from services.common.eventlog.bulk import BulkReader
 
 
 def export(
-    url: str, log_id: int, folder: Path, *, columns: bool = False,
+    url: str, log_id: int, folder: Path, *, columns: bool = False, archive: Path | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Exported:  # fmt: skip
     """Write the log up to its newest checkpoint.
@@ -25,15 +25,18 @@ def export(
         log_id: which log.
         folder: is made; must not exist.
         columns: write the events as Parquet too; needs ``pyarrow``.
+        archive: folder of the archive, for what has left the database.
         progress: told now and then.
 
     Raises:
         Refused: ``folder_exists``, ``not_sealed``, ``no_pyarrow``.
+        EventsArchived: events have left, and the archive's file is needed.
         Unavailable: the database is down; nothing is left behind under the folder's name.
     """
     if folder.exists():
         raise Refused("folder_exists", f"{folder} exists", f"{folder} đã có", field="folder")
-    source = Source(log_id=log_id, notes=_notes(url, log_id), read=BulkReader(url, log_id).read)
+    reader = BulkReader(url, log_id, archive=archive)
+    source = Source(log_id=log_id, notes=_notes(url, log_id), read=reader.read)
     return write_bundle(source, folder, columns=columns, progress=progress)
 
 

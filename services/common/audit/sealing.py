@@ -31,12 +31,15 @@ _EVENTS: Final = (
     " WHERE log_id = %s AND pos > %s ORDER BY pos LIMIT %s"
 )
 _LEAVES: Final = (
-    "SELECT leaf_hash FROM eventlog.event WHERE log_id = %s AND pos > %s AND pos <= %s ORDER BY pos"
+    "SELECT leaf_hash FROM ("
+    "SELECT pos, leaf_hash FROM eventlog.event WHERE log_id = %(log)s AND pos > %(after)s"
+    " AND pos <= %(last)s UNION SELECT pos, leaf_hash FROM eventlog.detached"
+    " WHERE log_id = %(log)s AND pos > %(after)s AND pos <= %(last)s) AS leaf ORDER BY pos"
 )
 
 
 class SqlTree:
-    """Reads a log's tree: leaves from the events, larger subtrees from ``tree_node``."""
+    """Reads a log's tree: leaves from the events and what left, subtrees from ``tree_node``."""
 
     def __init__(self, connection: psycopg.Connection[Any], log_id: int) -> None:
         """Bind an autocommit connection."""
@@ -53,8 +56,9 @@ class SqlTree:
         """Return hashes of level ``base`` (0, 8, 16 …); raises TamperedError as ``read``."""
         if base == 0:
             rows = self._connection.execute(
-                _LEAVES, (self._log_id, first, first + count), binary=True
-            ).fetchall()
+                _LEAVES, {"log": self._log_id, "after": first, "last": first + count},
+                binary=True,
+            ).fetchall()  # fmt: skip
         else:
             rows = self._connection.execute(
                 "SELECT hash FROM eventlog.tree_node WHERE log_id = %s AND level = %s"

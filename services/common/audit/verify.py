@@ -8,12 +8,14 @@ those of ``integrity.checker``, which also verifies exports without a database.
 import hashlib
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 import psycopg
 
 from services.common import contracts
+from services.common.audit.stitching import Stitched
 from services.common.canonical import JsonObject, parse_json
 from services.common.eventlog.record import NewEvent, content_bytes
 from services.common.integrity import tiles
@@ -23,10 +25,6 @@ from services.common.integrity.notes import VerifierKey, open_checkpoint, order_
 Progress = Callable[[int, int], None]
 """``progress(done, total)`` in events."""
 _PAGE: Final = 2_000
-_EVENTS: Final = (
-    "SELECT pos, event_id, stream, version, type, schema, subject, occurred_at, recorded_at, data,"
-    " meta, content_hash, leaf_hash FROM eventlog.event WHERE log_id = %s ORDER BY pos"
-)
 NOTES: Final = (
     "SELECT size, note, 0 AS epoch FROM eventlog.checkpoint WHERE log_id = %s UNION ALL"
     " SELECT base, note, epoch FROM eventlog.epoch WHERE log_id = %s ORDER BY size, epoch"
@@ -40,6 +38,7 @@ def verify_log(
     keys: Sequence[VerifierKey],
     *,
     known: Sequence[str] = (),
+    archive: Path | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Report:
     """Verify the whole log; returns what was found.
@@ -49,17 +48,21 @@ def verify_log(
         log_id: which log.
         keys: trusted verifier keys of the sealer.
         known: checkpoints seen before, from wherever they were kept: the log has to contain them.
+        archive: folder of the archive, for what has left the database.
         progress: told now and then.
 
     Raises:
         NoteError: a known checkpoint is not signed by a trusted key.
+        EventsArchived: events have left, and a file of the archive is needed that is not there.
         psycopg.Error: the database is down.
     """
     connection.read_only = True
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.autocommit = False
     with connection.transaction():
-        return verify_snapshot(connection, log_id, keys, known=known, progress=progress)
+        return verify_snapshot(
+            connection, log_id, keys, known=known, archive=archive, progress=progress
+        )
 
 
 def verify_snapshot(
@@ -68,6 +71,7 @@ def verify_snapshot(
     keys: Sequence[VerifierKey],
     *,
     known: Sequence[str] = (),
+    archive: Path | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Report:
     """Verify what the running transaction sees; as ``verify_log``."""
@@ -76,7 +80,7 @@ def verify_snapshot(
         stored = cursor.execute(NOTES, (log_id, log_id))
         notes = ((int(size), str(note)) for size, note, _ in stored)
         checker = LogChecker(log_id, keys, _once(heapq.merge(notes, heads, key=order_of)))
-        walk = _Walk(connection, log_id, checker)
+        walk = _Walk(connection, log_id, checker, archive)
         walk.events(progress)
         report = checker.end()
         walk.tables()
@@ -87,8 +91,10 @@ class _Walk:
     """One way through the log, comparing what stands beside it."""
 
     def __init__(
-        self, connection: psycopg.Connection[Any], log_id: int, checker: LogChecker
-    ) -> None:
+        self, connection: psycopg.Connection[Any], log_id: int, checker: LogChecker,
+        archive: Path | None,
+    ) -> None:  # fmt: skip
+        self._stitched = Stitched(connection, log_id, archive, checker.report.add)
         self._connection = connection
         self._log_id = log_id
         self._checker = checker
@@ -115,14 +121,12 @@ class _Walk:
         self._erased: set[str] = set()
 
     def events(self, progress: Progress) -> None:
-        (row,) = self._rows("SELECT count(*) FROM eventlog.event WHERE log_id = %s")
+        (row,) = self._rows("SELECT pos FROM eventlog.log_head WHERE log_id = %s") or [(0,)]
         total = int(row[0])
-        with self._connection.cursor(name="verify", binary=True) as cursor:
-            cursor.itersize = _PAGE
-            for done, found in enumerate(cursor.execute(_EVENTS, (self._log_id,)), start=1):
-                self._event(found)
-                if done % _PAGE == 0:
-                    progress(done, total)
+        for done, found in enumerate(self._stitched.rows(), start=1):
+            self._event(found)
+            if done % _PAGE == 0:
+                progress(done, max(done, total))
         progress(total, total)
 
     def _event(self, row: Sequence[Any]) -> None:
@@ -202,6 +206,7 @@ class _Walk:
             " GROUP BY event_id HAVING count(*) > 1"
         ):
             add(f"position {first}", f"event id {identifier} stands there and a second time")
+        self._stitched.heads()
         self._streams(add)
         self._keys(add)
 

@@ -6,16 +6,22 @@ chunks while the server sends the next ones, and are parsed by psycopg's compile
 stays bytes until somebody asks for ``data`` or ``meta``, which is most of what reading an event
 costs. Memory is bounded by a chunk, whatever the log's size: positions are dense and fixed at the
 beginning, so each query takes a slice of them and no snapshot is held for long.
+
+Where events have left the table, the archive's file is read for the whole range, in its place in
+the order; without the archive's folder nothing is given at all (ADR-0028).
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final, Literal, LiteralString
 
 import psycopg
 
 from services.common.errors import Unavailable
+from services.common.eventlog import away
+from services.common.eventlog.away import Range
 from services.common.eventlog.record import RecordedEvent
 from services.common.eventlog.row import COLUMNS, event_of
 
@@ -83,10 +89,21 @@ EVERYTHING: Final = Selection()
 class BulkReader:
     """Reads one log; each reading has a connection of its own, so many may run at once."""
 
-    def __init__(self, url: str, log_id: int, *, slice_positions: int = SLICE_POSITIONS) -> None:
-        """Remember a login that may read the log; nothing is opened before the first reading."""
+    def __init__(
+        self, url: str, log_id: int, *, archive: Path | None = None,
+        slice_positions: int = SLICE_POSITIONS,
+    ) -> None:  # fmt: skip
+        """Remember a login that may read the log; nothing is opened before the first reading.
+
+        Args:
+            url: the login.
+            log_id: which log.
+            archive: folder of the archive, for what has left the database; None to do without.
+            slice_positions: how many positions one query takes.
+        """
         self.log_id = log_id
         self._url = url
+        self._archive = archive
         self._slice = slice_positions
 
     def head(self) -> int:
@@ -105,24 +122,53 @@ class BulkReader:
         """Yield what ``selection`` names, in position order.
 
         Raises:
-            Unavailable: the log is down or the reading broke off; begin again after the last one.
+            EventsArchived: some of it has left the database, and the archive's file is not there,
+                is another one, or no folder was named; nothing was yielded.
+            Unavailable: the log is down, the reading broke off, or events left while it went on;
+                begin again after the last one.
         """
         try:
             with self._connect() as connection:
                 head = self._head(connection)
                 last = head if selection.through is None else min(head, selection.through)
-                for low, high in self._slices(selection, last):
-                    yield from self._stream(connection, selection, low, high)
+                gone = self._gone(connection, selection, last)
+                paths = {one: away.open_file(self._archive, one) for one in gone}
+                for low, high, one in _pieces(selection.after, last, gone):
+                    if one is None:
+                        yield from self._present(connection, selection, low, high)
+                    else:
+                        yield from _archived(
+                            paths[one], replace(selection, after=low, through=high)
+                        )
         except psycopg.Error as error:
             raise Unavailable("postgresql", str(error)) from error
 
-    def _slices(self, selection: Selection, last: int) -> Iterator[tuple[int, int]]:
+    def _present(
+        self, connection: psycopg.Connection, selection: Selection, after: int, last: int
+    ) -> Iterator[RecordedEvent]:
+        for low, high in self._slices(selection, after, last):
+            yield from self._stream(connection, selection, low, high)
+            if self._gone(connection, replace(selection, after=low), high):
+                raise Unavailable("postgresql", "events left the table meanwhile; begin again")
+
+    def _gone(self, connection: psycopg.Connection, selection: Selection, last: int) -> list[Range]:
+        """Return the archived ranges whose files are needed in (after, last]."""
+        for query, name in (
+            (away.OF_STREAM, selection.stream), (away.OF_SUBJECT, selection.subject)
+        ):  # fmt: skip
+            if name is not None:
+                row = connection.execute(query, (self.log_id, name)).fetchone()
+                if row is None or row[0] is None:
+                    return []
+        return away.thinned(connection, self.log_id, selection.after, last, selection.types)
+
+    def _slices(self, selection: Selection, after: int, last: int) -> Iterator[tuple[int, int]]:
         if selection.stream is not None or selection.subject is not None:
             # An index finds these; slices would only ask it again and again.
-            if selection.after < last:
-                yield selection.after, last
+            if after < last:
+                yield after, last
             return
-        for low in range(selection.after, last, self._slice):
+        for low in range(after, last, self._slice):
             yield low, min(low + self._slice, last)
 
     def _stream(
@@ -157,6 +203,25 @@ class BulkReader:
             "SELECT pos FROM eventlog.log_head WHERE log_id = %s", (self.log_id,)
         ).fetchone()
         return 0 if row is None else int(row[0])
+
+
+def _pieces(
+    after: int, last: int, ranges: Sequence[Range]
+) -> Iterator[tuple[int, int, Range | None]]:
+    """Cut (after, last] at the archived ranges; None is what stands in the table."""
+    for one in ranges:
+        if after < one.first - 1:
+            yield after, one.first - 1, None
+        yield max(after, one.first - 1), min(last, one.last), one
+        after = one.last
+    if after < last:
+        yield after, last, None
+
+
+def _archived(path: Path, selection: Selection) -> Iterator[RecordedEvent]:
+    from services.common.eventlog.columns import read_parquet  # noqa: PLC0415 - an extra
+
+    return read_parquet(path, selection)
 
 
 def _records(_: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], RecordedEvent]:

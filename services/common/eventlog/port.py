@@ -69,7 +69,11 @@ class EventLog(Protocol):
     def read_stream(
         self, stream: str, *, after_version: int = 0, limit: int = 10_000
     ) -> Sequence[RecordedEvent]:
-        """Return events of ``stream`` after ``after_version`` in version order."""
+        """Return events of ``stream`` after ``after_version`` in version order.
+
+        Raises:
+            EventsArchived: the stream has left the database; so do all reads that touch what left.
+        """
         ...
 
     def read_streams(self, streams: Sequence[str]) -> Mapping[str, Sequence[RecordedEvent]]:
@@ -93,10 +97,15 @@ class EventLog(Protocol):
         limit: int = 1000,
         types: Sequence[str] | None = None,
         through: int | None = None,
+        present_only: bool = False,
     ) -> Sequence[RecordedEvent]:
         """Return up to ``limit`` events after position ``after``, optionally of some types.
 
-        With ``through`` no position above it is looked at, however few events there are.
+        With ``through`` no position above it is looked at, however few events there are. Only who
+        knows that it needs nothing of dossiers that are over leaves them out by ``present_only``.
+
+        Raises:
+            EventsArchived: of ``types`` some have left the database there.
         """
         ...
 

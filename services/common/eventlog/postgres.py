@@ -3,23 +3,25 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Final, LiteralString, Self
+from typing import Any, Final, LiteralString
 from uuid import UUID
 
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from services.common.clock import to_micros
-from services.common.errors import MotCuaError, Refused, Unavailable
+from services.common.errors import MotCuaError, Unavailable
+from services.common.eventlog import away
 from services.common.eventlog.checks import broken, check
+from services.common.eventlog.ear import Ear
 from services.common.eventlog.migrate import newest_version
 from services.common.eventlog.ownership import key_reused, not_eraser
 from services.common.eventlog.record import Appended, AppendRequest, RecordedEvent
 from services.common.eventlog.row import COLUMNS, event_of
 from services.common.eventlog.writer import Writer
-from services.common.personal import Sealed, unwrap_key, wrap_key
+from services.common.personal import Sealed
 
 POSITION_MAX: Final = 2**63 - 1
 _POLL_S: Final = 1.0
@@ -58,6 +60,15 @@ def lent(pool: ConnectionPool) -> Iterator[psycopg.Connection[Any]]:
             yield connection
     except (psycopg.Error, PoolTimeout) as error:
         raise Unavailable("postgresql", str(error)) from error
+
+
+def erased(connection: psycopg.Connection[Any], query: LiteralString, *values: object) -> int:
+    """Return how many the function erased; raises Refused ``not_eraser``."""
+    try:
+        row = connection.execute(query, values).fetchone()
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise not_eraser() from error
+    return 0 if row is None else int(row[0])
 
 
 class PostgresLog:
@@ -135,7 +146,8 @@ class PostgresLog:
         self, stream: str, *, after_version: int = 0, limit: int = 10_000
     ) -> Sequence[RecordedEvent]:
         """See ``EventLog.read_stream``."""
-        return self._read(
+        return self._whole(
+            away.OF_STREAM, (stream,), f"stream {stream}",
             " AND stream = %s AND version > %s ORDER BY version LIMIT %s",
             stream, after_version, limit,
         )  # fmt: skip
@@ -143,7 +155,10 @@ class PostgresLog:
     def read_streams(self, streams: Sequence[str]) -> Mapping[str, Sequence[RecordedEvent]]:
         """See ``EventLog.read_streams``."""
         found: dict[str, list[RecordedEvent]] = {stream: [] for stream in streams}
-        for event in self._read(" AND stream = ANY (%s) ORDER BY pos", list(found)):
+        for event in self._whole(
+            away.OF_STREAMS, (list(found),), f"one of {len(found)} streams",
+            " AND stream = ANY (%s) ORDER BY pos", list(found),
+        ):  # fmt: skip
             found[event.stream].append(event)
         return found
 
@@ -152,7 +167,8 @@ class PostgresLog:
     ) -> Sequence[RecordedEvent]:
         """See ``EventLog.read_subject``."""
         latest = None if until is None else to_micros(until)
-        return self._read(
+        return self._whole(
+            away.OF_SUBJECT, (subject,), f"dossier {subject}",
             " AND subject = %s AND pos <= coalesce(%s, 9223372036854775807)"
             " AND recorded_at <= coalesce(%s, 9223372036854775807) ORDER BY pos",
             subject, until_position, latest,
@@ -176,32 +192,46 @@ class PostgresLog:
         limit: int = 1000,
         types: Sequence[str] | None = None,
         through: int | None = None,
+        present_only: bool = False,
     ) -> Sequence[RecordedEvent]:
         """See ``EventLog.read_all``."""
         last = POSITION_MAX if through is None else through
-        if types is None:
-            return self._read(
-                " AND pos > %s AND pos <= %s ORDER BY pos LIMIT %s", after, last, limit
-            )
-        return self._read(
-            " AND pos > %s AND pos <= %s AND type = ANY (%s) ORDER BY pos LIMIT %s",
-            after, last, list(types), limit,
-        )  # fmt: skip
+        where: LiteralString = " AND pos > %s AND pos <= %s ORDER BY pos LIMIT %s"
+        values: tuple[object, ...] = (after, last, limit)
+        if types is not None:
+            where = " AND pos > %s AND pos <= %s AND type = ANY (%s) ORDER BY pos LIMIT %s"
+            values = (after, last, list(types), limit)
+        if present_only:
+            return self._read(where, *values)
+        rows = self._page(_ALL + where, values, types, after=after, last=last, limit=limit, place=1)
+        return [event_of(row) for row in rows]
 
     def read_ids(
         self, after: int, *, through: int, types: Sequence[str], limit: int
     ) -> Sequence[tuple[int, UUID]]:
         """See ``EventLog.read_ids``."""
-        with lent(self._pool) as connection:
-            return connection.execute(
-                "SELECT pos, event_id FROM eventlog.event WHERE log_id = %s"
-                " AND pos > %s AND pos <= %s AND type = ANY (%s) ORDER BY pos LIMIT %s",
-                (self.log_id, after, through, list(types), limit), binary=True,
-            ).fetchall()  # fmt: skip
+        rows = self._page(
+            "SELECT pos, event_id FROM eventlog.event WHERE log_id = %s"
+            " AND pos > %s AND pos <= %s AND type = ANY (%s) ORDER BY pos LIMIT %s",
+            (after, through, list(types), limit), types, after=after, last=through, limit=limit,
+            place=0,
+        )  # fmt: skip
+        return [(row[0], row[1]) for row in rows]
 
     def read_positions(self, positions: Sequence[int]) -> Sequence[RecordedEvent]:
         """See ``EventLog.read_positions``."""
-        return self._read(" AND pos = ANY (%s) ORDER BY pos", list(positions))
+        found = self._read(" AND pos = ANY (%s) ORDER BY pos", list(positions))
+        missing = sorted(set(positions) - {event.position for event in found})
+        if missing:
+            with lent(self._pool) as connection:
+                row = connection.execute(
+                    "SELECT min(pos) FROM eventlog.detached WHERE log_id = %s AND pos = ANY (%s)",
+                    (self.log_id, missing),
+                ).fetchone()
+                if row is not None and row[0] is not None:
+                    what = f"position {row[0]}"
+                    raise away.refusal(connection, self.log_id, what, row[0], row[0])
+        return found
 
     def subscribe(
         self,
@@ -213,7 +243,7 @@ class PostgresLog:
         """See ``EventLog.subscribe``; a lost LISTEN connection costs latency only."""
         position = after
         idle_since = time.monotonic()
-        with _Ear(self._url) as ear:
+        with Ear(self._url) as ear:
             while True:
                 events = self.read_all(position)
                 for event in events:
@@ -242,7 +272,7 @@ class PostgresLog:
     def forget(self, position: int) -> int:
         """See ``EventLog.forget``."""
         with lent(self._pool) as connection:
-            return _erased(connection, "SELECT eventlog.forget(%s, %s)", self.log_id, position)
+            return erased(connection, "SELECT eventlog.forget(%s, %s)", self.log_id, position)
 
     def handled_among(self, reactor: str, positions: Sequence[int]) -> frozenset[int]:
         """See ``EventLog.handled_among``."""
@@ -293,89 +323,34 @@ class PostgresLog:
             rows = connection.cursor(binary=True).execute(_ALL + where, (self.log_id, *values))
             return [event_of(row) for row in rows]
 
-
-class PostgresKeys:
-    """Data keys in their own database, wrapped by a key-encryption key it never sees."""
-
-    def __init__(self, url: str, key_encryption_key: bytes) -> None:
-        """Remember the service's login to the key database and the 32-byte wrapping key."""
-        self._pool = open_pool(url, name="keys", size=4)
-        self._kek = key_encryption_key
-
-    def close(self) -> None:
-        """Give all connections back."""
-        self._pool.close()
-
-    def put(self, key_id: UUID, purpose: str, secret: bytes) -> None:
-        """See ``KeyStore.put``."""
+    def _whole(
+        self, gone: LiteralString, asked: tuple[object, ...], what: str, where: LiteralString,
+        *values: object,
+    ) -> list[RecordedEvent]:  # fmt: skip
+        """Read events unless what was asked for has left, by the same snapshot."""
         with lent(self._pool) as connection:
-            row = connection.execute(
-                "SELECT keys.put(%s, %s, %s)", (key_id, purpose, wrap_key(secret, self._kek))
-            ).fetchone()
-        if row is None or not row[0]:
-            raise Refused(
-                "key_id_reused", "the data key's id is taken", "mã khóa dữ liệu đã được dùng"
-            )
+            rows = connection.cursor(binary=True).execute(
+                away.framed(gone, _ALL + where), (self.log_id, *asked, self.log_id, *values)
+            ).fetchall()  # fmt: skip
+            if rows[0][0] is not None:
+                raise away.refusal(connection, self.log_id, what, *rows[0][:2])
+        return [event_of(row[2:]) for row in rows if row[2] is not None]
 
-    def get(self, key_id: UUID) -> tuple[str, bytes] | None:
-        """See ``KeyStore.get``."""
+    def _page(
+        self, query: LiteralString, values: tuple[object, ...], types: Sequence[str] | None,
+        *, after: int, last: int, limit: int, place: int,
+    ) -> list[tuple[Any, ...]]:  # fmt: skip
+        """Read rows, ``place`` their position's column, unless some within the page have left."""
+        kinds = None if types is None else list(types)
         with lent(self._pool) as connection:
-            row = connection.execute("SELECT * FROM keys.get(%s)", (key_id,)).fetchone()
-        if row is None:
-            return None
-        purpose, wrapped, granted = row
-        if not granted:
-            raise Refused(
-                "purpose_not_granted",
-                "this login may not use keys of that purpose",
-                "không có quyền dùng khóa cho mục đích này",
-            )
-        return str(purpose), unwrap_key(bytes(wrapped), self._kek)
-
-    def destroy(self, key_ids: Sequence[UUID]) -> int:
-        """See ``KeyStore.destroy``."""
-        with lent(self._pool) as connection:
-            return _erased(connection, "SELECT keys.destroy(%s)", list(key_ids))
-
-
-def _erased(connection: psycopg.Connection[Any], query: LiteralString, *values: object) -> int:
-    try:
-        row = connection.execute(query, values).fetchone()
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise not_eraser() from error
-    return 0 if row is None else int(row[0])
-
-
-class _Ear:
-    """Waits for the log's notification on a connection of its own."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: psycopg.Connection | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._drop()
-
-    def wait(self, seconds: float) -> None:
-        """Return after a notification or ``seconds``, whichever comes first."""
-        try:
-            if self._connection is None:
-                # The first round after (re)connecting returns at once: something may have been
-                # committed before LISTEN took effect.
-                self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
-                self._connection.execute("LISTEN eventlog")
-                return
-            for _ in self._connection.notifies(timeout=seconds, stop_after=1):
-                pass
-        except psycopg.Error:
-            self._drop()
-            time.sleep(seconds)
-
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(psycopg.Error, OSError):
-                connection.close()
+            found = connection.cursor(binary=True).execute(
+                away.framed(away.OF_POSITIONS, query),
+                (self.log_id, after, last, kinds, kinds, self.log_id, *values),
+            ).fetchall()  # fmt: skip
+            rows = [row[2:] for row in found if row[2] is not None]
+            first, until = found[0][:2]
+            reach = rows[-1][place] if len(rows) == limit else last
+            if first is not None and first <= reach:
+                what = f"what lies behind position {after}"
+                raise away.refusal(connection, self.log_id, what, first, until)
+        return rows

@@ -27,8 +27,14 @@ from typing import Final
 
 import psycopg
 
-from services.common.errors import Conflict, MotCuaError, Refused, Unavailable
-from services.common.eventlog import arrays
+from services.common.errors import (
+    Conflict,
+    EventsArchived,
+    MotCuaError,
+    Refused,
+    Unavailable,
+)
+from services.common.eventlog import arrays, away
 from services.common.eventlog import batch as batches
 from services.common.eventlog.ownership import foreign_category, key_reused
 from services.common.eventlog.record import Appended, AppendRequest
@@ -215,7 +221,9 @@ class Writer:
         with connection.transaction(), connection.cursor() as cursor:
             verdicts = batches.settle(cursor, self._log_id, [w.prepared for w in batch])
             answers = [
-                _answer_of(waiting.prepared.request, verdict)
+                self._gone(connection, verdict.stream or "")
+                if verdict.outcome == "archived"
+                else _answer_of(waiting.prepared.request, verdict)
                 for waiting, verdict in zip(batch, verdicts, strict=True)
             ]
             good = [w for w, answer in zip(batch, answers, strict=True) if answer is None]
@@ -226,6 +234,11 @@ class Writer:
             if answer is not None:
                 waiting.answer(answer)
         _answer(good, firsts)
+
+    def _gone(self, connection: psycopg.Connection, stream: str) -> EventsArchived:
+        row = connection.execute(away.OF_STREAM, (self._log_id, stream)).fetchone()
+        first, last = row or (0, 0)
+        return away.refusal(connection, self._log_id, f"stream {stream}", first, last)
 
     def _connect(self) -> psycopg.Connection:
         if self._connection is None:

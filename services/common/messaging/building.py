@@ -117,11 +117,13 @@ def build(parts: Sequence[Part], workers: int, progress: Progress) -> Iterator[C
     One part, or one worker, is folded in this process: a child needs a second to start.
 
     Raises:
+        EventsArchived: a file of the archive is needed; asked here, before any child is.
         Unavailable: the log is down, or a child died or was silent for five minutes.
     """
     if workers == 1 or len(parts) == 1:
         yield from _here(parts, progress)
         return
+    _require_readable(parts)
     context = get_context("spawn")
     waiting, running = list(parts), dict[Any, Any]()
     done, total = dict[Any, int](), sum(part.through for part in parts)
@@ -151,6 +153,12 @@ def build(parts: Sequence[Part], workers: int, progress: Progress) -> Iterator[C
         for child in running.values():
             child.kill()
             child.join(SILENT_S)
+
+
+def _require_readable(parts: Sequence[Part]) -> None:
+    """Read one event, so that whoever asks gets the error itself, not a child's word for it."""
+    for part in parts[:1]:
+        next(iter(part.read()), None)
 
 
 def workers_here() -> int:

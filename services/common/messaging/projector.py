@@ -15,7 +15,8 @@ import psycopg
 from psycopg import sql
 
 from services.common.clock import Clock
-from services.common.errors import Unavailable
+from services.common.errors import EventsArchived, Unavailable
+from services.common.eventlog import away
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.record import RecordedEvent
 from services.common.telemetry import metrics
@@ -69,7 +70,7 @@ class Projector:
             try:
                 with psycopg.connect(self._url, autocommit=True, connect_timeout=5) as connection:
                     self._lead(connection, stopping)
-            except (psycopg.Error, Unavailable) as error:
+            except (psycopg.Error, Unavailable, EventsArchived) as error:
                 _LOG.warning("projection_paused", projection=self._projection.name,
                              error=type(error).__name__)  # fmt: skip
                 self._clock.sleep(random.uniform(0.5, 2.0))  # noqa: S311
@@ -125,6 +126,7 @@ class Projector:
             current = row is not None and row[0] == self._projection.version
             if row is not None and current and not anew and self._whole(connection):
                 return int(row[1])
+            self._require_whole(connection)
             self._drop(connection)
             connection.execute(self._projection.ddl.encode())
             connection.execute(
@@ -139,6 +141,14 @@ class Projector:
             "SELECT bool_and(to_regclass(n) IS NOT NULL) FROM unnest(%s::text[]) AS n", (names,)
         ).fetchone()
         return row is not None and row[0] is not False
+
+    def _require_whole(self, connection: psycopg.Connection) -> None:
+        """Raise EventsArchived, before anything is dropped, where the log cannot be folded here."""
+        types = self._projection.types or None
+        gone = away.thinned(connection, self._log.log_id, 0, 2**63 - 1, types)
+        if gone:
+            what = f"what {self._projection.name} is made of"
+            raise EventsArchived(what, tuple(str(one) for one in gone))
 
     def _drop(self, connection: psycopg.Connection) -> None:
         # The checkpoint first, as a step does: it is what both wait for.

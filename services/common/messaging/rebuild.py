@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -60,13 +61,16 @@ class Rebuild:
 
     def __init__(
         self, projection: Projection, database_url: str, log_id: int,
-        *, workers: int = 0, each: int = EVENTS_PER_SEGMENT,
+        *, workers: int = 0, each: int = EVENTS_PER_SEGMENT, archive: Path | None = None,
         progress: Progress = lambda _done, _total: None,
     ) -> None:  # fmt: skip
-        """Bind; ``run`` connects. About ``each`` events are folded at once in a child."""
+        """Bind; ``run`` connects. About ``each`` events are folded at once in a child.
+
+        ``archive`` is the archive's folder, for what has left the database.
+        """
         self._projection = projection
         self._url = database_url
-        self._reader = BulkReader(database_url, log_id)
+        self._reader = BulkReader(database_url, log_id, archive=archive)
         self._schema = projection.name.partition(".")[0]
         self._next = f"{self._schema}{NEXT}"
         self._workers = workers or workers_here()
@@ -77,6 +81,7 @@ class Rebuild:
 
         Raises:
             Refused: ``rebuild_running``, ``wrong_login``.
+            EventsArchived: events have left, and the archive's file is needed; nothing was changed.
             Unavailable: the database is down, or the tables were in use for too long; nothing was
                 changed, begin anew.
         """

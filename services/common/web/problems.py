@@ -9,7 +9,14 @@ from marshmallow import Schema, ValidationError, fields
 from werkzeug.exceptions import HTTPException
 
 from services.common.contracts import problems_of
-from services.common.errors import Conflict, Malformed, Problem, Refused, Unavailable
+from services.common.errors import (
+    Conflict,
+    EventsArchived,
+    Malformed,
+    Problem,
+    Refused,
+    Unavailable,
+)
 from services.common.telemetry.logs import get_logger
 
 TYPE: Final = "application/problem+json"
@@ -83,6 +90,8 @@ def install(app: Flask) -> None:
 def _refused(error: Refused) -> Response:
     found = () if error.field is None else (Problem(error.field, error.code, error.en, error.vi),)
     status = 404 if request.method == "GET" and error.code in _ABSENT else 409
+    if isinstance(error, EventsArchived):
+        status = 410
     return problem(status, error.code, error.en, error.vi, found)
 
 

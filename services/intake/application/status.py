@@ -14,9 +14,17 @@ from uuid import UUID, uuid4
 
 from services.common import lookup
 from services.common.clock import Clock
-from services.common.errors import Malformed, MotCuaError, Problem, Refused, Unavailable
+from services.common.errors import (
+    EventsArchived,
+    Malformed,
+    MotCuaError,
+    Problem,
+    Refused,
+    Unavailable,
+)
 from services.common.eventlog.port import EventLog
 from services.intake.application.facts import data_of, dossier_of, fee_settled
+from services.intake.domain.dossier import Dossier
 from services.intake.domain.dossier_code import read_code
 from services.intake.domain.public_status import Told, tell
 
@@ -99,7 +107,11 @@ class StatusLookup:
         taken = self._tries.take(written)
         try:
             found, digest = self._find(written)
-            dossier = dossier_of(self._log, found)
+            dossier, gone = Dossier(), None
+            try:
+                dossier = dossier_of(self._log, found)
+            except EventsArchived as archived:
+                gone = archived  # the deposit's digest tells whether the secret is right
             right = self._matches(plain, found, dossier.lookup or digest)
         except Unavailable:
             self._tries.give_back(written, taken)
@@ -107,6 +119,8 @@ class StatusLookup:
         if not right:
             return None
         self._tries.give_back(written, taken)
+        if gone is not None:
+            raise gone
         return tell(dossier, paid=fee_settled(self._log, found))
 
     def _matches(self, secret: str, dossier: str, digest: str) -> bool:

@@ -103,6 +103,42 @@ def test_an_event_shows_a_stub_for_what_is_personal(client: FlaskClient, audited
         assert "commitment" not in text
 
 
+def test_a_dossier_in_the_archive_is_said_to_be_there(
+    client: FlaskClient, audited: Audited
+) -> None:
+    """Positions and file, in the reader's language, by address and by search; not "not found"."""
+    moves = (
+        """INSERT INTO eventlog.archived_range
+        VALUES (93, 1, 900, '93-x.parquet', sha256('x'), 1, sha256('x'), 900, 1)""",
+        f"""INSERT INTO eventlog.detached_stream
+        SELECT log_id, stream, 1, true, subject, min(pos), max(pos), 'x' FROM eventlog.event
+        WHERE subject = '{audited.whole}' GROUP BY 1, 2, 5""",
+        """UPDATE eventlog.stream_head SET away = true
+        WHERE stream IN (SELECT stream FROM eventlog.detached_stream)""",
+    )
+    undo = (
+        "UPDATE eventlog.stream_head SET away = false", "DELETE FROM eventlog.detached_stream",
+        "DELETE FROM eventlog.archived_range",
+    )  # fmt: skip
+    with psycopg.connect(audited.database.owner_url, autocommit=True) as owner:
+        owner.execute("SET session_replication_role = replica")
+        try:
+            for statement in moves:
+                assert owner.execute(statement.encode()).rowcount
+            for path in (f"/audit/dossiers/{audited.whole}", f"/audit?q={audited.whole}"):
+                for language, where in (("vi", "vị trí 1–900"), ("en", "positions 1–900")):
+                    page = ask(client, path, language)
+                    assert page.status_code == 410
+                    assert f"{where} (93-x.parquet)" in text_of(page)
+            home = ask(client, "/audit")
+            assert home.status_code == 200
+            assert audited.whole not in home.text
+        finally:
+            for statement in undo:
+                owner.execute(statement.encode())
+    assert ask(client, f"/audit/dossiers/{audited.whole}").status_code == 200
+
+
 def test_the_login_of_the_pages_cannot_read_what_is_personal(audited: Audited) -> None:
     """Neither ciphertexts nor read models nor functions, and it writes nothing."""
     with psycopg.connect(audited.database.url_for(ROLE), autocommit=True) as connection:
