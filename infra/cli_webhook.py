@@ -106,7 +106,8 @@ def add(
         chosen = granted_types(types) if types else None
         changed = desk.order(name, SetWebhook(url=url, types=chosen, by=by), by)
         if before.url is not None:
-            typer.echo(f"{name}: {'set' if changed else 'as before'}")
+            stopped = "" if before.sends else "; suspended still: webhook resume"
+            typer.echo(f"{name}: {'set' if changed else 'as before'}{stopped}")
             return
         if before.filters:  # it had one in former times: whoever knew that secret knows nothing now
             desk.order(name, Rotate(credential=WEBHOOK, token_digest=None, until=None, by=by), by)

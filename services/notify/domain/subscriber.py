@@ -340,8 +340,11 @@ def _webhook_set(state: Subscriber, data: Data, position: int) -> Subscriber:
     url = data["url"]
     chosen = Filter(position, _types(data) if data.get("types") is not None else None)
     first = state.url is None
+    # What was stopped was the address before; a new webhook begins open.
+    stops = {scope: why for scope, why in state.suspended.items() if not first or scope != WEBHOOK}
     return replace(
         state,
+        suspended=stops,
         url=None if url is None else str(url),
         url_after=position if first else state.url_after,
         filters=(chosen,) if first else (*state.filters, chosen),

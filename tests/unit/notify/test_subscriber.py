@@ -117,3 +117,19 @@ def test_types_are_those_of_the_contracts() -> None:
     for wrong in (["dossier.nothing"], ["#"], []):
         with pytest.raises(Refused):
             granted_types(wrong)
+
+
+def test_a_new_webhook_begins_open() -> None:
+    """What stopped was the one before; another address of the same one stays stopped till resumed."""
+    here, there = (SetWebhook(url=f"https://{one}.example/", by="x") for one in "ab")
+    stop = Suspend(scope="webhook", reason="gone", position=11, by="service:notify")
+    state = given_all((5, ADD), (10, here), (12, stop), (13, there))
+    assert not state.sends
+    state = given_all((5, ADD), (10, here), (12, stop), (13, SetWebhook(url=None, by="x")))
+    assert not state.sends
+    gone = [(5, ADD), (10, here), (12, stop), (13, SetWebhook(url=None, by="x"))]
+    assert given_all(*gone, (14, there)).sends
+    late = Suspend(scope="webhook", reason="no_answer", position=12, by="service:notify")
+    assert given_all(*gone, (14, late), (15, there)).sends
+    whole = Suspend(scope="all", reason="by_hand", position=None, by="x")
+    assert not given_all((4, ADD), (5, whole), (6, there)).sends
