@@ -8,6 +8,7 @@ folds; it writes to nothing but its pipe, so whatever is killed leaves nothing h
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from multiprocessing import connection as pipes
@@ -123,7 +124,7 @@ def build(parts: Sequence[Part], workers: int, progress: Progress) -> Iterator[C
     if workers == 1 or len(parts) == 1:
         yield from _here(parts, progress)
         return
-    _require_readable(parts)
+    _require_archive(parts)
     context = get_context("spawn")
     waiting, running = list(parts), dict[Any, Any]()
     done, total = dict[Any, int](), sum(part.through for part in parts)
@@ -155,10 +156,11 @@ def build(parts: Sequence[Part], workers: int, progress: Progress) -> Iterator[C
             child.join(SILENT_S)
 
 
-def _require_readable(parts: Sequence[Part]) -> None:
-    """Read one event, so that whoever asks gets the error itself, not a child's word for it."""
-    for part in parts[:1]:
-        next(iter(part.read()), None)
+def _require_archive(parts: Sequence[Part]) -> None:
+    """Read one event, so that EventsArchived is raised itself; the rest is for the children."""
+    with suppress(Unavailable):
+        for part in parts[:1]:
+            next(iter(part.read()), None)
 
 
 def workers_here() -> int:
