@@ -9,6 +9,7 @@ tested against the stored example of every version ever written (``examples/``).
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from typing import Final, cast
 
@@ -73,7 +74,7 @@ class EventContract:
     def check(self, data: Mapping[str, Json]) -> None:
         """Raise Malformed naming every field that does not satisfy the contract."""
         try:
-            self.fields().load(dict(data))
+            _loader(self.fields).load(dict(data))
         except ValidationError as error:
             raise Malformed(f"{self.type} v{self.schema}", problems_of(error)) from error
 
@@ -151,6 +152,12 @@ def _flatten(messages: object, path: str) -> list[Problem]:
         Problem(path or "_", "invalid", str(text), f"giá trị không hợp lệ: {text}")
         for text in texts
     ]
+
+
+@cache
+def _loader(fields_of: SchemaClass) -> Schema:
+    """Return the one instance that checks; loading keeps nothing in it, making it copies fields."""
+    return fields_of()
 
 
 def _unknown(event_type: str, schema: int | None) -> Malformed:

@@ -267,6 +267,8 @@ class Consumer:
         pause_s = PAUSE_FIRST_S
         while channel.is_open:
             work = self._submit([held.arrival for held in batch])
+            # What has come meanwhile is taken in while the database is waited for.
+            connection.process_data_events(0)
             while not work.wait(1.0):
                 connection.process_data_events(0)
             try:

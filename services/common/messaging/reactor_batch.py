@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, cast
 
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from services.common.clock import Clock
 from services.common.errors import (
@@ -176,24 +176,26 @@ class ReactorBatch:
     @contextmanager
     def _settling(self, event: RecordedEvent, began_s: float) -> Iterator[None]:
         """Keep what goes wrong with one event from the others."""
-        with bound_contextvars(
+        bound = bind_contextvars(
             reactor=self._reactor.name,
             event_id=str(event.event_id),
             correlation_id=event.correlation_id,
             causation_id=event.meta.get("causation_id"),
             stream=event.stream,
-        ):
-            try:
-                yield
-            except Unavailable:
-                raise
-            except Malformed as error:
-                problem_fields = [problem.field for problem in error.problems]
-                _LOG.error("event_malformed", what=error.what, problems=problem_fields)
-                self._close(event, Outcome.DEAD, began_s)
-            except Exception as error:  # noqa: BLE001 - the boundary: counted, logged, not acked
-                dead = self._failures.failed(event.position, error)
-                self._close(event, Outcome.DEAD if dead else Outcome.FAILED, began_s)
+        )
+        try:
+            yield
+        except Unavailable:
+            raise
+        except Malformed as error:
+            problem_fields = [problem.field for problem in error.problems]
+            _LOG.error("event_malformed", what=error.what, problems=problem_fields)
+            self._close(event, Outcome.DEAD, began_s)
+        except Exception as error:  # noqa: BLE001 - the boundary: counted, logged, not acked
+            dead = self._failures.failed(event.position, error)
+            self._close(event, Outcome.DEAD if dead else Outcome.FAILED, began_s)
+        finally:
+            reset_contextvars(**bound)
 
     def _close(self, event: RecordedEvent, outcome: Outcome, began_s: float) -> None:
         self._outcomes[event.position] = outcome

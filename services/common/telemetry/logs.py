@@ -78,6 +78,7 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 def _masked(key: str, value: object) -> object:
     if key.lower() in PERSONAL_KEYS:
         return MASK
-    if isinstance(value, Mapping):
+    # Nearly every value is a text; asking it whether it is a mapping costs more than the rest.
+    if not isinstance(value, str) and isinstance(value, Mapping):
         return {inner: _masked(str(inner), item) for inner, item in value.items()}
     return value
