@@ -226,13 +226,16 @@ class MemoryLog:
                 del fields[name]
             return len(places)
 
-    def handled_among(self, reactor: str, positions: Sequence[int]) -> frozenset[int]:
-        """See ``EventLog.handled_among``."""
+    def read_with_marks(
+        self, reactor: str, positions: Sequence[int]
+    ) -> Sequence[tuple[RecordedEvent, bool]]:
+        """See ``EventLog.read_with_marks``."""
         with self._changed:
             inbox = self._inboxes.get(reactor, _Inbox())
-            return frozenset(
-                at for at in positions if at <= inbox.done_through or at in inbox.handled
-            )
+            return [
+                (event, event.position <= inbox.done_through or event.position in inbox.handled)
+                for event in self.read_positions(positions)
+            ]
 
     def done_through(self, reactor: str) -> int:
         """See ``EventLog.done_through``."""

@@ -147,8 +147,10 @@ class EventLog(Protocol):
         """
         ...
 
-    def handled_among(self, reactor: str, positions: Sequence[int]) -> frozenset[int]:
-        """Return those of ``positions`` that ``reactor`` has handled already."""
+    def read_with_marks(
+        self, reactor: str, positions: Sequence[int]
+    ) -> Sequence[tuple[RecordedEvent, bool]]:
+        """See ``read_positions``; each with whether ``reactor`` has handled it already."""
         ...
 
     def done_through(self, reactor: str) -> int:

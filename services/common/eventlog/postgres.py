@@ -13,7 +13,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from services.common.clock import to_micros
 from services.common.errors import MotCuaError, Unavailable
-from services.common.eventlog import away
+from services.common.eventlog import away, reads
 from services.common.eventlog.checks import broken, check
 from services.common.eventlog.ear import Ear
 from services.common.eventlog.migrate import newest_version
@@ -155,9 +155,10 @@ class PostgresLog:
     def read_streams(self, streams: Sequence[str]) -> Mapping[str, Sequence[RecordedEvent]]:
         """See ``EventLog.read_streams``."""
         found: dict[str, list[RecordedEvent]] = {stream: [] for stream in streams}
-        for event in self._whole(
-            away.OF_STREAMS, (list(found),), f"one of {len(found)} streams",
-            " AND stream = ANY (%s) ORDER BY pos", list(found),
+        names = list(found)
+        for event in self._framed(
+            away.OF_STREAMS, (names,), f"one of {len(found)} streams",
+            reads.OF_STREAMS, (names, self.log_id),
         ):  # fmt: skip
             found[event.stream].append(event)
         return found
@@ -220,7 +221,14 @@ class PostgresLog:
 
     def read_positions(self, positions: Sequence[int]) -> Sequence[RecordedEvent]:
         """See ``EventLog.read_positions``."""
-        found = self._read(" AND pos = ANY (%s) ORDER BY pos", list(positions))
+        asked = {"log": self.log_id, "positions": list(set(positions))}
+        with lent(self._pool) as connection:
+            rows = connection.cursor(binary=True).execute(reads.AT_POSITIONS, asked).fetchall()
+        found = [event_of(row) for row in rows]
+        self._refuse_away(positions, found)
+        return found
+
+    def _refuse_away(self, positions: Sequence[int], found: Sequence[RecordedEvent]) -> None:
         missing = sorted(set(positions) - {event.position for event in found})
         if missing:
             with lent(self._pool) as connection:
@@ -231,7 +239,6 @@ class PostgresLog:
                 if row is not None and row[0] is not None:
                     what = f"position {row[0]}"
                     raise away.refusal(connection, self.log_id, what, row[0], row[0])
-        return found
 
     def subscribe(
         self,
@@ -274,18 +281,16 @@ class PostgresLog:
         with lent(self._pool) as connection:
             return erased(connection, "SELECT eventlog.forget(%s, %s)", self.log_id, position)
 
-    def handled_among(self, reactor: str, positions: Sequence[int]) -> frozenset[int]:
-        """See ``EventLog.handled_among``."""
+    def read_with_marks(
+        self, reactor: str, positions: Sequence[int]
+    ) -> Sequence[tuple[RecordedEvent, bool]]:
+        """See ``EventLog.read_with_marks``."""
+        asked = {"log": self.log_id, "reactor": reactor, "positions": list(set(positions))}
         with lent(self._pool) as connection:
-            rows = connection.execute(
-                "SELECT p.pos FROM unnest(%s::bigint[]) AS p(pos) WHERE EXISTS ("
-                " SELECT FROM eventlog.handled AS h"
-                " WHERE h.log_id = %s AND h.reactor = %s AND h.pos = p.pos) OR p.pos <= coalesce(("
-                " SELECT r.done_through FROM eventlog.reactor AS r"
-                " WHERE r.log_id = %s AND r.reactor = %s), 0)",
-                (list(positions), self.log_id, reactor, self.log_id, reactor),
-            ).fetchall()
-        return frozenset(row[0] for row in rows)
+            rows = connection.cursor(binary=True).execute(reads.WITH_MARKS, asked).fetchall()
+        found = [(event_of(row[:-1]), bool(row[-1])) for row in rows]
+        self._refuse_away(positions, [event for event, _ in found])
+        return found
 
     def done_through(self, reactor: str) -> int:
         """See ``EventLog.done_through``."""
@@ -328,10 +333,18 @@ class PostgresLog:
         *values: object,
     ) -> list[RecordedEvent]:  # fmt: skip
         """Read events unless what was asked for has left, by the same snapshot."""
+        return self._framed(gone, asked, what, _ALL + where, (self.log_id, *values))
+
+    def _framed(
+        self, gone: LiteralString, asked: tuple[object, ...], what: str, query: LiteralString,
+        values: tuple[object, ...],
+    ) -> list[RecordedEvent]:  # fmt: skip
         with lent(self._pool) as connection:
-            rows = connection.cursor(binary=True).execute(
-                away.framed(gone, _ALL + where), (self.log_id, *asked, self.log_id, *values)
-            ).fetchall()  # fmt: skip
+            rows = (
+                connection.cursor(binary=True)
+                .execute(away.framed(gone, query), (self.log_id, *asked, *values))
+                .fetchall()
+            )
             if rows[0][0] is not None:
                 raise away.refusal(connection, self.log_id, what, *rows[0][:2])
         return [event_of(row[2:]) for row in rows if row[2] is not None]

@@ -60,10 +60,11 @@ class ReactorRunner:
                 running all of it again is safe.
         """
         positions = [arrival.position for arrival in arrivals]
-        events = {event.position: event for event in self._log.read_positions(positions)}
+        found = self._log.read_with_marks(self.reactor.name, positions)
+        events = {event.position: event for event, _ in found}
+        handled = {event.position for event, is_handled in found if is_handled}
         true = [self._is_true(one, events.get(one.position)) for one in arrivals]
         claimed = dict.fromkeys(at for at, is_true in zip(positions, true, strict=True) if is_true)
-        handled = self._log.handled_among(self.reactor.name, list(claimed))
         todo = [events[at] for at in claimed if at not in handled]
         outcomes = dict(zip([e.position for e in todo], self.handle_all(todo), strict=True))
         return [

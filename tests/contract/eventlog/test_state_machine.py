@@ -174,8 +174,9 @@ class LogMachine(RuleBasedStateMachine):
         times = [e.recorded_at_us for e in events]
         assert times == sorted(times)
         assert self.log.head() == len(events)
-        among = self.log.handled_among(REACTOR, range(1, len(events) + 1))
-        assert among == self._done()
+        marked = self.log.read_with_marks(REACTOR, range(1, len(events) + 1))
+        assert [event for event, _ in marked] == list(events)
+        assert {event.position for event, handled in marked if handled} == self._done()
 
     def _done(self) -> frozenset[int]:
         below = set(range(1, self.model.done_through + 1))
