@@ -4,7 +4,8 @@
 One of any number of replicas leads, by a session advisory lock. The lead's connection also holds
 the checkpoint, so losing the lead and losing the right to move the checkpoint are one event. The
 checkpoint is the highest position with every position below it confirmed: after a crash some
-events are published twice, none is skipped (ADR-0002).
+events are published twice, none is skipped (ADR-0002). It is stored every ``STORE_EVERY_S`` at
+most: storing flushes to the disk; nothing is published meanwhile, and appends wait behind it.
 
 Between events it sleeps: the log's notification, a confirm or the second's end wakes it. While the
 broker blocks publishers (memory, disk) it reads nothing and says so. A lead that does not speak for
@@ -47,6 +48,7 @@ PAUSE_FIRST_S: Final = 0.1
 PAUSE_LAST_S: Final = 10.0
 DRAIN_S: Final = 10.0
 SOON_S: Final = 0.002
+STORE_EVERY_S: Final = 0.05
 WATCH_S: Final = 0.25
 ENSURE_EVERY_S: Final = 60.0
 _LOG = get_logger(__name__)
@@ -94,7 +96,7 @@ class Publisher:
         self._failure: Exception | None = None
         self._timer: object | None = None
         self._due_s = 0.0
-        self._ensured_s = self._held_s = 0.0
+        self._ensured_s = self._held_s = self._stored_s = 0.0
         self._stop_at_s: float | None = None
         self.open = False
         self.blocked = False
@@ -125,7 +127,7 @@ class Publisher:
             metrics.relay_blocked.set(0)
             # What was confirmed before the failure is not published again.
             with contextlib.suppress(psycopg.Error):
-                self._store()
+                self._store(every_s=0)
             with contextlib.suppress(Exception):
                 loop.close()
         if self._failure is not None:
@@ -242,7 +244,7 @@ class Publisher:
         window = self._window
         if window is None:
             window = self._window = Window(self._lead.checkpoint())
-        self._store()
+        self._store(every_s=STORE_EVERY_S)
         if _CLOCK.monotonic_s() - self._ensured_s >= ENSURE_EVERY_S:
             self._ensure()
         room = UNCONFIRMED_MAX - window.unconfirmed
@@ -255,11 +257,16 @@ class Publisher:
             self._publish(event, window)
         return len(events) == room or self._lead.heard()
 
-    def _store(self) -> None:
+    def _store(self, *, every_s: float) -> None:
         window = self._window
-        if window is not None and window.settled > window.stored:
-            self._lead.move(window.settled)
-            window.stored = window.settled
+        if window is None or window.settled <= window.stored:
+            return
+        due_s = self._stored_s + every_s - _CLOCK.monotonic_s()
+        if due_s > 0:
+            self._wake(due_s)
+            return
+        self._lead.move(window.settled)
+        window.stored, self._stored_s = window.settled, _CLOCK.monotonic_s()
 
     def _publish(self, event: RecordedEvent, window: Window) -> None:
         assert self._channel is not None

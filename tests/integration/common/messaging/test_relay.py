@@ -8,12 +8,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from services.common.eventlog.postgres import PostgresLog
+from services.common.relay import STORE_EVERY_S
 from tests.support import processes
 from tests.support.broker import Broker
 from tests.support.database import Database, fresh_database
+from tests.support.events import fresh, request
 from tests.support.processes import Process
 from tests.support.relaying import (
     SEEN,
@@ -26,6 +29,17 @@ from tests.support.relaying import (
 )
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import wait_until
+
+_NOTED = """
+CREATE TABLE public.stored (pos bigint);
+CREATE FUNCTION public.noted() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO public.stored VALUES (NEW.pos);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER noted AFTER INSERT OR UPDATE ON eventlog.relay
+FOR EACH ROW EXECUTE FUNCTION public.noted();
+"""
 
 
 @pytest.fixture
@@ -84,6 +98,23 @@ def test_publishes_in_order_and_soon(
     wait_until(lambda: checkpoint(database) == 1001, what="goes on from the checkpoint")
     again.stop()
     assert positions(seen) == list(range(1, 1002))
+
+
+def test_checkpoint_is_stored_seldom(
+    database: Database, log: PostgresLog, seen: Broker, start: Callable[..., Process]
+) -> None:
+    """Under load, too, it is flushed to the disk some twenty times a second, and at rest it is true."""
+    with psycopg.connect(database.owner_url, autocommit=True) as owner:
+        owner.execute(_NOTED)
+        start(seen.url)
+        began_s = time.monotonic()
+        for _ in range(300):
+            log.append(request((fresh(), 0, 1)))
+        wait_until(lambda: checkpoint(database) == 300, what="all confirmed")
+        took_s = time.monotonic() - began_s
+        row = owner.execute("SELECT count(*) FROM stored").fetchone()
+    assert row is not None
+    assert 1 <= row[0] <= took_s / STORE_EVERY_S + 1
 
 
 def test_cut_connections_skip_nothing(
