@@ -64,13 +64,7 @@ def close_command(reason: Reason) -> None:
 def resume_command(*, known: Known = None, witness: Asked = None) -> None:
     """Go on in the same epoch, if the log has everything that is known of it (as sealer)."""
     with _sealer() as (connection, seals):
-        seen = _seen(connection, seals, known, witness)
-        if not seen:
-            raise Refused(
-                "nothing_known", "give a checkpoint that was kept elsewhere, or a witness",
-                "cần điểm niêm phong được giữ bên ngoài", field="known",
-            )  # fmt: skip
-        resume(connection, seals.log_id, lost(connection, seals.log_id, seen))
+        resume(connection, seals.log_id, _missing(connection, seals, known, witness))
     typer.echo("nothing is lost; the log goes on")
 
 
@@ -91,18 +85,17 @@ def _missing(
     connection: psycopg.Connection[Any], seals: Seals, known: Sequence[Path] | None,
     witness: Sequence[str] | None,
 ) -> list[Lost]:  # fmt: skip
-    return lost(connection, seals.log_id, _seen(connection, seals, known, witness))
-
-
-def _seen(
-    connection: psycopg.Connection[Any], seals: Seals, known: Sequence[Path] | None,
-    witness: Sequence[str] | None,
-) -> list[Checkpoint]:  # fmt: skip
+    """Return what the log lacks of what is known outside, which nobody may decide without."""
     current = in_force(connection, seals)
     seen = [open_checkpoint(_text(path), current.keys)[0] for path in known or ()]
     for place in read_witnesses("\n".join(witness or ())):
         seen += known_to(place, current)
-    return seen
+    if not seen:
+        raise Refused(
+            "nothing_known", "give a checkpoint that was kept elsewhere, or a witness",
+            "cần điểm niêm phong được giữ bên ngoài", field="known",
+        )  # fmt: skip
+    return lost(connection, seals.log_id, seen)
 
 
 def _print(connection: psycopg.Connection[Any], log_id: int) -> bool:

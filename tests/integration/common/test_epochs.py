@@ -243,8 +243,9 @@ def test_nothing_is_lost(database: Database, tmp_path: Path) -> None:
     assert motcua(database, *words, role="motcua_sealer") == (0, "it is closed already\n")
     with pytest.raises(Unavailable, match="moved to another server"):
         append(database, 1)
-    nothing = motcua(database, "epoch", "resume", role="motcua_sealer")
-    assert nothing[1].startswith("nothing_known")
+    for act in (("resume",), ("open", "--by", "cb007", "--reason", "nobody was asked")):
+        nothing = motcua(database, "epoch", *act, role="motcua_sealer")
+        assert nothing[1].startswith("nothing_known")
     done = motcua(database, "epoch", "resume", "--known", str(kept), role="motcua_sealer")
     assert done[0] == 0
     append(database, 1)

@@ -108,3 +108,23 @@ def test_no_event_is_smuggled_in(database: Database, stream: str, version: int) 
             batch.append(cursor, LOG_ID, [smuggled])
         assert connection.execute("select pos from eventlog.log_head").fetchone() == head
     assert caught.value.sqlstate == "MC005"
+
+
+def test_no_stream_is_put_back(database: Database) -> None:
+    """Negative counts that add up to the number of events would lower another stream's head."""
+    log = database.log("motcua_intake")
+    log.append(request(("dossier-grown", 0, 2)))
+    log.close()
+    with psycopg.connect(database.url_for("motcua_intake"), autocommit=True) as connection:
+        with pytest.raises(psycopg.Error) as caught:
+            connection.execute(
+                "SELECT eventlog.append(%s, '{test}', '{k}', '{x}', '{1}', '{1}',"
+                " '{dossier-grown,dossier-new}', '{2,0}', '{-1,2}', ARRAY[gen_random_uuid()],"
+                " '{dossier-new}', '{1}', '{dossier.ready}', '{1}', '{null}', '{1}', '{x}', '{x}',"
+                " '{x}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
+                (LOG_ID,),
+            )
+        head = connection.execute(
+            "SELECT version FROM eventlog.stream_head WHERE stream = 'dossier-grown'"
+        ).fetchone()
+    assert (caught.value.sqlstate, head) == ("MC005", (2,))

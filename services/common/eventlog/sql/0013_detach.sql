@@ -272,7 +272,8 @@ BEGIN
     FROM unnest(ev_stream, ev_version) AS e(stream, version)
     JOIN unnest(st_stream, st_expected, st_n) AS s(stream, expected, n)
         ON e.stream = s.stream AND e.version > s.expected AND e.version <= s.expected + s.n;
-    IF rightful <> total OR total <> (SELECT coalesce(sum(n), 0) FROM unnest(st_n) AS n)
+    IF rightful <> total OR 1 > ANY (st_n) OR 0 > ANY (rq_n)
+        OR total <> (SELECT coalesce(sum(n), 0) FROM unnest(st_n) AS n)
         OR total <> (SELECT coalesce(sum(n), 0) FROM unnest(rq_n) AS n) THEN
         RAISE EXCEPTION 'events and streams do not belong together' USING ERRCODE = 'MC005';
     END IF;

@@ -194,6 +194,26 @@ def test_what_is_dropped_does_not_come_back(
         connection.execute("DELETE FROM eventlog.dropped")
 
 
+def test_each_giving_up_is_on_record(log: PostgresLog, database: Database) -> None:
+    """The same letter, given back and dead again, is a second decision."""
+    (dead,) = register(log)
+    named = str(dead.event_id)
+    with psycopg.connect(database.url_for("motcua_payment"), autocommit=True) as connection:
+        said = [
+            connection.execute(
+                "SELECT eventlog.drop_letter(%s, %s, %s, %s, %s, %s, %s)",
+                (LOG_ID, ECHO.name, named, dead.position, dead.event_id, reason, "vh001"),
+            ).fetchone()
+            for reason in ("entered twice", "and once more")
+        ]
+    assert said == [("dropped",), ("handled",)]
+    with psycopg.connect(database.url_for("motcua_audit")) as connection:
+        kept = connection.execute(
+            "SELECT reason FROM eventlog.dropped WHERE letter = %s ORDER BY dropped_at", (named,)
+        ).fetchall()
+    assert kept == [("entered twice",), ("and once more",)]
+
+
 def test_only_the_owner_drops_and_a_wrong_word_is_one_line(
     log: PostgresLog, own: PostgresLog, broker: Broker, desk: Desk
 ) -> None:
