@@ -11,12 +11,14 @@ from services.common.clock import to_micros
 from services.common.eventlog.record import RecordedEvent
 from services.common.messaging.rows import RowChange, RowProjection
 from services.intake.domain.transitions import TRANSITIONS
-from services.intake.projections.dossier_vector import vector
+from services.intake.projections.dossier_vector import having, vector
 
 _CREATES = ("dossier.registered", "dossier.imported")
 _COLUMNS = ("code", "due_at", "return_machine")
 _COUNTS = {"dossier.report_disputed": {"disputed": 1}, "dossier.report_resolved": {"disputed": -1}}
 _NOT_FROM = ("dossier.report_disputed", "dossier.reported")
+_TELLING = frozenset({*_CREATES, "dossier.ready"}).union(*having(_COLUMNS, _NOT_FROM).values())
+"""Events whose data is read; decoding the others would be a fifth of the fold."""
 
 
 class DossierProjection(RowProjection):
@@ -50,7 +52,9 @@ class DossierProjection(RowProjection):
 
     def changes(self, event: RecordedEvent) -> Iterator[RowChange]:
         """Return what one event does to its dossier's row."""
-        data = contracts.current(event.type, event.schema, event.data)
+        data: Mapping[str, Json] = {}
+        if event.type in _TELLING:
+            data = contracts.current(event.type, event.schema, event.data)
         yield RowChange(
             table="dossier", column="dossier", key=event.subject,
             make=_made(event, data) if event.type in _CREATES else None,
@@ -72,7 +76,7 @@ def _values(event: RecordedEvent, data: Mapping[str, Json]) -> dict[str, object]
     target = TRANSITIONS[event.type].target
     if target is not None:
         values |= {"status": target, "moved_at": event.recorded_at_us}
-    if event.type not in _NOT_FROM:
+    if data and event.type not in _NOT_FROM:
         values |= {name: data[name] for name in _COLUMNS if name in data}
     if values.get("due_at") is not None:
         values["due_at"] = to_micros(datetime.fromisoformat(str(data["due_at"])))

@@ -10,6 +10,15 @@ from services.common import contracts
 from services.intake.domain.transitions import TRANSITIONS
 
 
+def having(taken: Iterable[str], not_from: Iterable[str]) -> dict[str, list[str]]:
+    """Return the event types that have a field of each name in ``taken``, without ``not_from``."""
+    others = [kind for kind in TRANSITIONS if kind not in set(not_from)]
+    return {
+        name: [kind for kind in others if name in contracts.newest(kind).fields().fields]
+        for name in taken
+    }
+
+
 def vector(creates: Iterable[str], taken: Iterable[str], not_from: Iterable[str]) -> str:
     """Return the query.
 
@@ -18,12 +27,8 @@ def vector(creates: Iterable[str], taken: Iterable[str], not_from: Iterable[str]
         taken: columns that any event sets which has a field of that name …
         not_from: … but these.
     """
-    others = [kind for kind in TRANSITIONS if kind not in set(not_from)]
-    having = {
-        name: [kind for kind in others if name in contracts.newest(kind).fields().fields]
-        for name in taken
-    }
-    telling = {"dossier.opened", "dossier.ready", *(k for kinds in having.values() for k in kinds)}
+    fields = having(taken, not_from)
+    telling = {"dossier.opened", "dossier.ready", *(k for kinds in fields.values() for k in kinds)}
     quiet = [kind for kind, row in TRANSITIONS.items() if row.target is None
              and kind not in telling | {"dossier.recalled"}]  # fmt: skip
     targets = " ".join(
@@ -37,9 +42,9 @@ def vector(creates: Iterable[str], taken: Iterable[str], not_from: Iterable[str]
                 CASE WHEN creates THEN data->>'procedure' END AS procedure,
                 CASE WHEN creates THEN coalesce(data->>'machine', '') END AS machine,
                 CASE type {targets} END AS target, type IN ({_words(quiet)}) AS quiet,
-                CASE WHEN type IN ({_words(having["code"])}) THEN data->>'code' END AS code,
-                CASE WHEN type IN ({_words(having["due_at"])}) THEN data->>'due_at' END AS due_at,
-                CASE WHEN type IN ({_words(having["return_machine"])})
+                CASE WHEN type IN ({_words(fields["code"])}) THEN data->>'code' END AS code,
+                CASE WHEN type IN ({_words(fields["due_at"])}) THEN data->>'due_at' END AS due_at,
+                CASE WHEN type IN ({_words(fields["return_machine"])})
                     THEN coalesce(data->>'return_machine', '')
                     WHEN type = 'dossier.recalled' THEN '' END AS return_machine,
                 CASE WHEN type = 'dossier.ready'
