@@ -80,7 +80,8 @@ def _money(log: EventLog, events: list[RecordedEvent], books: dict[str, Any]) ->
         for e in _of(events, "payment.bank_credit_received")
     }
     notes = Counter[str]()
-    for event in _of(events, "payment.cash_credited"):
+    booked = [*_of(events, "payment.cash_credited"), *_of(events, "payment.cash_unplaced")]
+    for event in booked:
         notes[str(event.data["machine"])] += int(str(event.data["denomination_vnd"]))
     return [
         Line("sum of the ledger", book.total(), 0),
@@ -90,7 +91,7 @@ def _money(log: EventLog, events: list[RecordedEvent], books: dict[str, Any]) ->
         Line("bank account", balances.get("bank:payos", 0), sum(t["amount"] for t in transfers)),
         Line(
             "notes stacked",
-            len(_of(events, "payment.cash_credited")),
+            len(booked),
             sum(box["notes"] for box in boxes.values()),
         ),
         *(

@@ -163,19 +163,29 @@ def money(seen: Evidence) -> Iterator[str]:
     for reference in booked:
         if matched[reference] + unmatched[reference] != 1:
             yield f"bank credit {reference} is placed {matched[reference]} times"
-    notes = sorted(event.data["denomination_vnd"] for event in seen.of("kiosk.cash_note_credited"))
-    if notes != sorted(seen.mechanics["box"]):
-        yield f"notes: journalled {notes}, in the box {sorted(seen.mechanics['box'])}"
-    credited = Counter(event.data["note_event"] for event in seen.of("payment.cash_credited"))
-    for event in seen.of("kiosk.cash_note_credited"):
-        if credited[event.event_id] != 1:
-            yield f"note {event.event_id} is credited {credited[event.event_id]} times"
+    yield from _notes(seen)
     settled = {event.subject for event in seen.of("payment.settled")}
     for event in seen.of("payment.bank_credit_matched"):
         if event.subject not in settled:
             yield f"bank credit {event.data['reference']} pays {event.subject}, never settled"
     yield from _told_money(seen)
     yield from _ledger(seen)
+
+
+def _notes(seen: Evidence) -> Iterator[str]:
+    """Each note of the box is journalled, and booked once: for its dossier, or as nobody's."""
+    notes = []
+    for journalled, booked in (
+        ("kiosk.cash_note_credited", "payment.cash_credited"),
+        ("kiosk.cash_note_unplaced", "payment.cash_unplaced"),
+    ):
+        times = Counter(event.data["note_event"] for event in seen.of(booked))
+        for event in seen.of(journalled):
+            notes.append(event.data["denomination_vnd"])
+            if times[event.event_id] != 1:
+                yield f"note {event.event_id}: {booked} {times[event.event_id]} times"
+    if sorted(notes) != sorted(seen.mechanics["box"]):
+        yield f"notes: journalled {sorted(notes)}, in the box {sorted(seen.mechanics['box'])}"
 
 
 def _told_money(seen: Evidence) -> Iterator[str]:
@@ -210,6 +220,12 @@ def _ledger(seen: Evidence) -> Iterator[str]:
         event.data["amount_vnd"]
         for event in seen.of("payment.bank_credit_received")
         if event.stream in unmatched
+    )
+    placed = {event.data["reference"] for event in seen.of("payment.bank_credit_matched")}
+    accounts["unplaced"] += sum(
+        event.data["denomination_vnd"]
+        for event in seen.of("payment.cash_unplaced")
+        if event.data["note_event"] not in placed
     )
     outside = sum(row["amount"] for row in seen.transfers) + sum(seen.mechanics["box"])
     if sum(accounts.values()) != outside:

@@ -42,7 +42,7 @@ FROM dossier WHERE completed_at IS NOT NULL GROUP BY procedure ORDER BY percent,
 -- en: Does the cash in the machines agree with the receipts of each day?
 WITH cash AS (
     SELECT strftime(occurred_at, '%Y-%m-%d') AS day, sum((data->>'denomination_vnd')::BIGINT) AS vnd
-    FROM event WHERE type = 'kiosk.cash_note_credited' GROUP BY day),
+    FROM event WHERE type IN ('kiosk.cash_note_credited', 'kiosk.cash_note_unplaced') GROUP BY day),
 receipts AS (
     SELECT strftime(settled.occurred_at, '%Y-%m-%d') AS day,
         sum((receipt.data->>'amount_vnd')::BIGINT) AS vnd,
@@ -94,13 +94,13 @@ ORDER BY position;
 WITH stacked AS (
     SELECT split_part(stream, '-', 2) AS machine, count(*) AS notes,
         sum((data->>'denomination_vnd')::BIGINT) AS stacked_vnd
-    FROM event WHERE type = 'kiosk.cash_note_credited' GROUP BY machine),
+    FROM event WHERE type IN ('kiosk.cash_note_credited', 'kiosk.cash_note_unplaced') GROUP BY machine),
 sessions AS (
     SELECT split_part(stream, '-', 2) AS machine, sum((data->>'total_vnd')::BIGINT) AS sessions_vnd
     FROM event WHERE type = 'kiosk.cash_closed' GROUP BY machine),
 books AS (
     SELECT data->>'machine' AS machine, sum((data->>'denomination_vnd')::BIGINT) AS booked_vnd
-    FROM event WHERE type = 'payment.cash_credited' GROUP BY data->>'machine'),
+    FROM event WHERE type IN ('payment.cash_credited', 'payment.cash_unplaced') GROUP BY data->>'machine'),
 wrong AS (
     SELECT split_part(stream, '-', 2) AS machine, count(*) AS discrepancies
     FROM event WHERE type = 'kiosk.cash_discrepancy' GROUP BY machine)

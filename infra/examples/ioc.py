@@ -39,7 +39,7 @@ def count(store: sqlite3.Connection, event: Event) -> None:
     day = datetime.fromisoformat(event["time"]).astimezone(VIETNAM).date().isoformat()
     if kind in COUNTED:
         _add(store, day, COUNTED[kind], 1)
-    if kind == "payment.cash_credited":
+    if kind in {"payment.cash_credited", "payment.cash_unplaced"}:
         _add(store, day, "cash_vnd", data["denomination_vnd"])
     if kind == "payment.bank_credit_received":
         _add(store, day, "bank_vnd", data["amount_vnd"])

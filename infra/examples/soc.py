@@ -29,6 +29,7 @@ WATCHED: Final[Mapping[str, tuple[int, str]]] = {
     "config.machine_quarantined": (10, "Two histories under one machine"),
     "payment.bank_callback_conflict": (8, "Bank reference with other content"),
     "kiosk.cash_discrepancy": (8, "Validator counts notes nobody knows of"),
+    "kiosk.cash_note_unplaced": (6, "Note came in outside a payment session"),
     "office.custody_case_opened": (7, "Whereabouts unknown"),
     "kiosk.custody_unknown": (7, "Machine lost sight of a pouch or result"),
     "dossier.return_reversed": (7, "Result went to the wrong person"),

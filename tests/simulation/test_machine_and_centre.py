@@ -10,15 +10,21 @@ from services.common.clock import SystemClock
 from services.common.errors import Malformed, Refused
 from services.common.eventlog.memory import MemoryKeys, MemoryLog
 from services.common.eventlog.recording import Cause, Change, Fact, Recorder
+from services.common.messaging.reaction import Reactor
+from services.common.messaging.reactor_runner import ReactorRunner
 from services.kiosk_sync import protocol
 from services.kiosk_sync.application.commands import order_machine
 from services.kiosk_sync.application.orders import Orders
 from services.kiosk_sync.application.upload import GapError, Journals
 from services.kiosk_sync.domain.machine import EnrolMachine
 from services.kiosk_sync.edge.agent.orders import apply_order
+from services.kiosk_sync.edge.agent.start import start
 from services.kiosk_sync.edge.centre import Answer
 from services.kiosk_sync.edge.control import Hands
 from services.kiosk_sync.edge.sync import FORK, IDLE, LOCKED, SENT, Step, Uploader
+from services.payment.application import reactions as payment
+from services.payment.application.queries import ledger
+from services.payment.application.worklists import unmatched
 from tests.support.machines import (
     CENTRE_BOX,
     CENTRE_SIGN,
@@ -28,6 +34,7 @@ from tests.support.machines import (
     application,
     machine_in,
 )
+from tests.support.province import BANK
 
 CAUSE = Cause(correlation_id="00000000-0000-4000-8000-000000000009", actor="service:test")
 PRINT = "ab" * 32
@@ -94,6 +101,24 @@ def test_the_centre_holds_what_the_machine_journalled(tmp_path: Path) -> None:
     seq, head = hands.machine.store.head()
     position = centre.journals.position(SERIAL, EPOCH)
     assert (position.next_seq, position.head) == (seq + 1, head)
+
+
+def test_a_note_outside_a_session_is_in_the_books(tmp_path: Path) -> None:
+    """From the validator to the ledger and the officers' list, with its value, once."""
+    hands, centre = machine_in(tmp_path), NearCentre()
+    hands.validator.enable()
+    hands.validator.insert(20_000)
+    start(hands.machine, "test")
+    assert drain(hands, centre)[-1] == IDLE
+    log = centre.recorder.log
+    reactor = Reactor(name="payment.reactions", handlers=payment.event_handlers(log, BANK))
+    runner = ReactorRunner(reactor, centre.recorder, SystemClock())
+    for event in [*log.read_all(0), *log.read_all(0)]:
+        if event.type in reactor.handlers:
+            runner.handle(event)
+    assert ledger(log).balances() == {f"cash:{SERIAL}": 20_000, "unplaced": -20_000}
+    (row,) = unmatched(log, 10)
+    assert (row["machine"], row["amount_vnd"]) == (SERIAL, 20_000)
 
 
 def test_a_grant_travels_from_the_log_to_the_open_door(tmp_path: Path) -> None:

@@ -107,6 +107,8 @@ _MACHINE: Final = {
     "kiosk.cash_discrepancy.v1": "Thiết bị đếm những tờ tiền không thuộc phiên nộp nào.",
     "kiosk.cash_note_credited.v1":
         "Thiết bị đã cất tờ tiền (thời điểm ghi có); `stacked_count` là số do thiết bị đếm.",
+    "kiosk.cash_note_unplaced.v1":
+        "Thiết bị đã cất tờ tiền khi không có phiên nộp nào mở; chưa rõ tiền của ai.",
     "kiosk.custody_unknown.v1":
         "Máy không biết túi hồ sơ hoặc kết quả ở đâu; mở vụ việc cho bộ phận một cửa.",
     "kiosk.custody_unknown.v2": "Như phiên bản 1, thêm mã vạch túi khi đọc được.",
@@ -163,6 +165,9 @@ _MONEY: Final = {
     "payment.bank_credit_unmatched.v1":
         "Của khoản báo có: không tìm thấy khoản thanh toán; cần người xem xét.",
     "payment.cash_credited.v1": "Một tờ tiền máy đã cất được tính vào mức phải nộp.",
+    "payment.cash_unplaced.v1":
+        "`payment-bank.cash.<note_event>`: tờ tiền máy cất ngoài phiên nộp; cần người xem xét. Được"
+        " gán cho hồ sơ hoặc trả lại như khoản báo có của bên cung cấp `cash`.",
     "payment.closed.v1":
         "Hồ sơ kết thúc không có kết quả; `owed_vnd` là tiền phải hoàn, kèm các phần.",
     "payment.duty_requested.v1":

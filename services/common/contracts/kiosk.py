@@ -69,6 +69,13 @@ class KioskCashNoteCreditedV1(EventSchema):
     stacked_count = v.count(1, 10_000_000)
 
 
+class KioskCashNoteUnplacedV1(EventSchema):
+    """The validator stacked a note while no cash session was open; nobody knows whose it is."""
+
+    denomination_vnd = v.vnd(low=1)
+    stacked_count = v.count(1, 10_000_000)
+
+
 class KioskCashClosedV1(EventSchema):
     """The cash session of a dossier ended."""
 
@@ -258,6 +265,9 @@ register(
     _kiosk("kiosk.qr_shown", KioskQRShownV1, "A payment code was shown.", "Hiện mã QR thanh toán."),
     _kiosk("kiosk.cash_note_credited", KioskCashNoteCreditedV1, "The machine stacked a note.",
            "Máy đã nhận một tờ tiền."),
+    _kiosk("kiosk.cash_note_unplaced", KioskCashNoteUnplacedV1,
+           "The machine stacked a note outside a session.",
+           "Máy đã nhận một tờ tiền ngoài phiên nộp."),
     EventContract(
         type="kiosk.cash_closed", schema=1, fields=KioskCashClosedV1,
         en="The cash session ended.", vi="Kết thúc nộp tiền mặt.", upcast=_was_done,

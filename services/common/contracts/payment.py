@@ -40,6 +40,17 @@ class PaymentCashCreditedV1(EventSchema):
     note_event = v.uuid()
 
 
+class PaymentCashUnplacedV1(EventSchema):
+    """``payment-bank.cash.<note_event>``: a note stacked outside a session; a person has to look.
+
+    It is placed or given back like a bank credit of the provider ``cash``.
+    """
+
+    machine = v.serial()
+    denomination_vnd = v.vnd(low=1)
+    note_event = v.uuid()
+
+
 class PaymentBankCreditReceivedV1(EventSchema):
     """``payment-bank.<provider>.<reference>``: money came in, whatever it is for."""
 
@@ -228,6 +239,10 @@ register(
     EventContract(
         type="payment.cash_credited", schema=1, fields=PaymentCashCreditedV1,
         en="A stacked note was credited.", vi="Ghi nhận một tờ tiền mặt.",
+    ),
+    EventContract(
+        type="payment.cash_unplaced", schema=1, fields=PaymentCashUnplacedV1,
+        en="A note of nobody was booked.", vi="Ghi nhận một tờ tiền mặt chưa rõ của ai.",
     ),
     EventContract(
         type="payment.bank_credit_received", schema=1, fields=PaymentBankCreditReceivedV1,

@@ -43,8 +43,8 @@ BINDINGS: Final[dict[str, tuple[str, ...]]] = {
     "intake.one_stop_2026": _ONE_STOP,
     "payment.reactions": (
         "dossier.registered", "dossier.fee_due", "dossier.refused", "dossier.withdrawn",
-        "dossier.stopped", "kiosk.cash_note_credited", "kiosk.cash_closed",
-        "payment.bank_credit_received",
+        "dossier.stopped", "kiosk.cash_note_credited", "kiosk.cash_note_unplaced",
+        "kiosk.cash_closed", "payment.bank_credit_received",
     ),
     "payment.receipts": ("payment.settled",),
     "notify.reactions": (

@@ -8,7 +8,7 @@ from services.common.errors import Refused
 from services.common.eventlog.port import EventLog
 from services.common.eventlog.record import Appended
 from services.common.eventlog.recording import Change, Fact, Recorder, facts_of
-from services.payment.application.reactions import change_of
+from services.payment.application.reactions import change_of, credit_stream
 from services.payment.application.refunds import Ask, record
 from services.payment.domain.acts import MatchBankCredit
 from services.payment.domain.credit import (
@@ -22,11 +22,6 @@ from services.payment.domain.credit import (
     decide,
     fold,
 )
-
-
-def credit_stream(provider: str, reference: str) -> str:
-    """Return the stream of a bank credit."""
-    return f"payment-bank.{provider}.{reference}"
 
 
 def credit_of(log: EventLog, provider: str, reference: str) -> Credit:

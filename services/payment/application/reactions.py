@@ -17,6 +17,7 @@ from services.common.messaging.reaction import Handler
 from services.common.money import Vnd
 from services.payment.domain import credit as credit_domain
 from services.payment.domain.acts import (
+    CASH,
     ClosePayment,
     Command,
     CreditCash,
@@ -48,6 +49,11 @@ def payment_of(log: EventLog, dossier: str) -> Payment:
 def token_stream(token: str) -> str:
     """Return the stream that says whose token it is."""
     return f"payment-token.{token}"
+
+
+def credit_stream(provider: str, reference: str) -> str:
+    """Return the stream of a bank credit, or of a note under the provider ``cash``."""
+    return f"payment-bank.{provider}.{reference}"
 
 
 def event_handlers(log: EventLog, bank: Bank) -> Mapping[str, Handler]:
@@ -105,6 +111,7 @@ def event_handlers(log: EventLog, bank: Bank) -> Mapping[str, Handler]:
         "dossier.withdrawn": close,
         "dossier.stopped": close,
         "kiosk.cash_note_credited": credit_note,
+        "kiosk.cash_note_unplaced": _book_loose_note,
         "kiosk.cash_closed": _nothing,
         "payment.bank_credit_received": partial(_place_credit, log),
     }
@@ -137,6 +144,18 @@ def _place_credit(log: EventLog, event: RecordedEvent) -> Sequence[Change]:
         change_of(log, owner, command),
         Change(stream=event.stream, expected_version=credit.version, facts=(assigned,)),
     ]
+
+
+def _book_loose_note(event: RecordedEvent) -> Sequence[Change]:
+    """Book a note that no session explains as money of nobody, in its machine, when it fell."""
+    note = str(event.event_id)
+    data: dict[str, Json] = {
+        "machine": event.stream.split("-")[1],
+        "denomination_vnd": _data(event)["denomination_vnd"],
+        "note_event": note,
+    }
+    fact = Fact(type="payment.cash_unplaced", data=data, occurred_at=event.occurred_at)
+    return [Change(stream=credit_stream(CASH, note), expected_version=0, facts=(fact,))]
 
 
 def _nothing(_event: RecordedEvent) -> Sequence[Change]:

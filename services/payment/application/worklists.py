@@ -18,6 +18,8 @@ from services.payment.domain.ledger import ADVANCE, OVERPAID, OWED, TYPES, Ledge
 Row = dict[str, Json]
 _PAGE: Final = 5000
 _VISIT_ENDED: Final = "kiosk.cash_closed"
+_LOOSE: Final = "payment.cash_unplaced"
+_NO_SESSION: Final = "no_session"
 _CONFLICT: Final = "payment.bank_callback_conflict"
 _TYPES: Final = (*credit.STATES, _CONFLICT, f"{_CONFLICT}_closed")
 
@@ -29,6 +31,7 @@ class _Story:
     state: credit.Credit = field(default_factory=credit.Credit)
     since: str = ""
     reason: Json = None
+    machine: Json = None
     other_amount: Json = None
 
     def row(self, stream: str) -> Row:
@@ -41,9 +44,13 @@ class _Story:
 
 
 def unmatched(log: EventLog, limit: int) -> list[Row]:
-    """Return bank credits that nobody has placed, oldest first."""
+    """Return bank credits and notes that nobody has placed, oldest first.
+
+    ``machine`` stacked a note outside a session (``reason`` is ``no_session``, ``since`` is when
+    it fell); it is null for a bank's credit.
+    """
     return [
-        {**story.row(stream), "reason": story.reason}
+        {**story.row(stream), "reason": story.reason, "machine": story.machine}
         for stream, story in _stories(log).items()
         if story.state.state == credit.UNMATCHED
     ][:limit]
@@ -129,7 +136,10 @@ def _stories(log: EventLog) -> dict[str, _Story]:
         story = stories.setdefault(event.stream, _Story())
         data = contracts.current(event.type, event.schema, event.data)
         story.state = credit.evolve(story.state, event.type, data)
-        if event.type in credit.STATES:
+        if event.type == _LOOSE:
+            story.since, story.reason = event.occurred_at.isoformat(), _NO_SESSION
+            story.machine = data["machine"]
+        elif event.type in credit.STATES:
             story.since = event.recorded_at.isoformat()
             story.reason = data.get("reason")
         elif event.type == _CONFLICT:

@@ -2,8 +2,12 @@
 """What payers, banks, officers and other services can do with a payment: the commands."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from services.common.money import Vnd
+
+CASH: Final = "cash"
+"""Provider of credits that are notes stacked outside a session; its references name the notes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,7 @@ class CreditCash:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchBankCredit:
-    """A bank credit named this payment's token, or an officer placed it here."""
+    """A bank credit named this payment's token, or an officer placed it (or a note) here."""
 
     provider: str
     reference: str

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One bank credit: received, placed by its token or by an officer, or sent back by two officers.
 
+A note that a machine stacked outside a session goes the same way, unmatched from the start.
+
 received → assigned | unmatched → assigned | return asked → return approved → returned. A second
 content under the same reference is a conflict beside it, open until an officer has looked.
 """
@@ -11,6 +13,7 @@ from typing import Final
 
 from services.common.errors import Refused
 from services.common.money import NO_MONEY, Vnd
+from services.payment.domain.acts import CASH
 
 Data = Mapping[str, object]
 Fact = tuple[str, dict[str, object]]
@@ -23,6 +26,7 @@ APPROVED: Final = "return approved"
 STATES: Final[dict[str, str]] = {
     "payment.bank_credit_received": RECEIVED,
     "payment.bank_credit_unmatched": UNMATCHED,
+    "payment.cash_unplaced": UNMATCHED,
     "payment.bank_credit_assigned": "assigned",
     "payment.bank_credit_return_requested": ASKED,
     "payment.bank_credit_return_approved": APPROVED,
@@ -111,6 +115,11 @@ def evolve(credit: Credit, event_type: str, data: Data) -> Credit:
             return replace(
                 grown, provider=str(data["provider"]), reference=str(data["reference"]),
                 amount=Vnd(int(str(data["amount_vnd"]))),
+            )  # fmt: skip
+        case "payment.cash_unplaced":
+            return replace(
+                grown, provider=CASH, reference=str(data["note_event"]),
+                amount=Vnd(int(str(data["denomination_vnd"]))),
             )  # fmt: skip
         case "payment.bank_credit_return_requested":
             return replace(grown, requested_by=str(data["by"]))

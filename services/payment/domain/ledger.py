@@ -24,7 +24,8 @@ SENDER: Final = "owed_to_sender:"
 
 TYPES: Final = (
     "payment.requested", "payment.duty_requested", "payment.cash_credited",
-    "payment.bank_credit_received", "payment.bank_credit_matched", "payment.settled",
+    "payment.cash_unplaced", "payment.bank_credit_received", "payment.bank_credit_matched",
+    "payment.settled",
     "payment.closed", "payment.refund_requested", "payment.refund_paid",
     "payment.advance_released", "payment.bank_credit_return_requested",
     "payment.bank_credit_returned",
@@ -93,6 +94,10 @@ def _cash(book: Ledger, subject: str, data: Data) -> None:
     book.move(f"cash:{data['machine']}", book.receiver(subject), amount)
 
 
+def _loose(book: Ledger, _subject: str, data: Data) -> None:
+    book.move(f"cash:{data['machine']}", "unplaced", _whole(data["denomination_vnd"]))
+
+
 def _received(book: Ledger, _subject: str, data: Data) -> None:
     book.move(f"bank:{data['provider']}", "unplaced", _whole(data["amount_vnd"]))
 
@@ -151,6 +156,7 @@ _BOOKINGS: Final[dict[str, Callable[[Ledger, str, Data], None]]] = {
     "payment.requested": _asked,
     "payment.duty_requested": _asked,
     "payment.cash_credited": _cash,
+    "payment.cash_unplaced": _loose,
     "payment.bank_credit_received": _received,
     "payment.bank_credit_matched": _matched,
     "payment.settled": _settled,

@@ -13,6 +13,7 @@ from typing import Any, Final
 from services.common.errors import Refused
 from services.common.money import NO_MONEY, Vnd
 from services.payment.domain.acts import (
+    CASH,
     ApproveRefund,
     ClosePayment,
     Command,
@@ -302,7 +303,9 @@ def _on_cash(payment: Payment, data: Data) -> dict[str, Any]:
 def _on_bank(payment: Payment, data: Data) -> dict[str, Any]:
     amount = _vnd(data["amount_vnd"])
     known = payment.credits | {f"{data['provider']}/{data['reference']}"}
-    return {"bank": Vnd(payment.bank + amount), "credits": known, **_received(payment, amount)}
+    way = "cash" if data["provider"] == CASH else "bank"
+    came = Vnd(getattr(payment, way) + amount)
+    return {way: came, "credits": known, **_received(payment, amount)}
 
 
 def _received(payment: Payment, amount: Vnd) -> dict[str, Any]:

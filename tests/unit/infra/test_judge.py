@@ -172,6 +172,24 @@ def test_emptied_bins_and_recalled_results_are_somewhere_else() -> None:
     assert judge(whole)["custody"]
 
 
+def test_a_note_outside_a_session_is_booked_as_nobodys() -> None:
+    """It counts with those of the box; forgotten, doubled or given to a dossier it is a lie."""
+    note = ("kiosk-VT01-1", "kiosk.cash_note_unplaced", {"denomination_vnd": 20000})
+    name = f"e{len(STORY) + 1}"
+    data = {"denomination_vnd": 20000, "note_event": name}
+    booked = (f"payment-bank.cash.{name}", "payment.cash_unplaced", data)
+    credited = (f"payment-{D}", "payment.cash_credited", data)
+    box = {**evidence().mechanics, "box": [10000, 20000]}
+
+    def told(*facts: tuple[str, str, dict[str, Any]]) -> list[str]:
+        seen = replace(evidence(), events=log_of([*STORY, *facts]), mechanics=box)
+        return list(judge(seen)["money"])
+
+    assert not told(note, booked)
+    for wrong in ((), (note,), (note, booked, booked), (note, credited), (booked,)):
+        assert told(*wrong)
+
+
 @pytest.mark.parametrize(("check", "lie"), LIES)
 def test_a_lie_is_found(check: str, lie: Callable[[Evidence], Evidence]) -> None:
     """Every check finds its kind of lie."""

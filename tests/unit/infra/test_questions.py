@@ -126,7 +126,7 @@ def late(events: Events) -> Rows:
 def cash(events: Events) -> Rows:
     """Sum notes and receipts by day."""
     days: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for event in of(events, "kiosk.cash_note_credited"):
+    for event in of(events, "kiosk.cash_note_credited", "kiosk.cash_note_unplaced"):
         days[f"{local(event):%Y-%m-%d}"][0] += int(str(event.data["denomination_vnd"]))
     settled = {str(one.event_id): one for one in of(events, "payment.settled")}
     for event in of(events, "receipt.issued"):
@@ -143,14 +143,19 @@ def notes(events: Events) -> Rows:
     count, stacked, booked = Counter[str](), Counter[str](), Counter[str]()
     sessions = Counter[str]()
     for event in of(
-        events, "kiosk.cash_note_credited", "kiosk.cash_closed", "payment.cash_credited"
+        events,
+        "kiosk.cash_note_credited",
+        "kiosk.cash_note_unplaced",
+        "kiosk.cash_closed",
+        "payment.cash_credited",
+        "payment.cash_unplaced",
     ):
         machine = str(event.data.get("machine") or event.stream.split("-")[1])
         if event.type == "kiosk.cash_closed":
             sessions[machine] += int(str(event.data["total_vnd"]))
             continue
         value = int(str(event.data["denomination_vnd"]))
-        if event.type == "payment.cash_credited":
+        if event.type.startswith("payment."):
             booked[machine] += value
         else:
             count[machine] += 1

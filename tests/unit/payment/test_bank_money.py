@@ -29,10 +29,12 @@ def ask(dossier: str = "") -> refunds.Ask:
     return refunds.Ask(source="http:tc001", key=str(uuid.uuid4()), cause=cause, dossier=dossier)
 
 
-def does(province: Province, command: c.Command, reference: str = "FT0001") -> None:
+def does(
+    province: Province, command: c.Command, reference: str = "FT0001", provider: str = "payos"
+) -> None:
     """An officer does something with a credit."""
     recorder = province.office.recorder("motcua_payment")
-    where = {"provider": "payos", "reference": reference}
+    where = {"provider": provider, "reference": reference}
     if isinstance(command, c.PlaceCredit):
         bank_credits.place_credit(recorder, ask(command.dossier), command, **where)
     else:
@@ -185,6 +187,51 @@ def test_the_machine_gives_no_change_and_the_surplus_is_paid_back(province: Prov
     refunds.request_refund(recorder, ask(dossier), by="tc001")
     after = balances(province)
     assert ("overpaid" in after, after[OWED + dossier]) == (False, -50_000)
+
+
+def loose(province: Province, amount: int) -> str:
+    """A machine stacks a note outside a session; returns the reference payment gives it."""
+    province.office.journal("kiosk.cash_note_unplaced", denomination_vnd=amount, stacked_count=9)
+    stacked = province.office.newest("kiosk.cash_note_unplaced")
+    province.run()
+    (row,) = worklists.unmatched(province.log, 10)
+    assert row == {
+        "bank_credit": f"cash.{stacked.event_id}", "amount_vnd": amount, "reason": "no_session",
+        "machine": "VT01", "since": stacked.occurred_at.isoformat(),
+    }  # fmt: skip
+    assert balances(province)["cash:VT01"] == amount
+    assert balances(province)["unplaced"] == -amount
+    return str(stacked.event_id)
+
+
+def test_a_note_outside_a_session_is_placed_by_an_officer(province: Province) -> None:
+    """Booked and on the list at once; placed, it pays as cash and is placed no second time."""
+    dossier = province.deposit()
+    reference = loose(province, 10_000)
+    does(province, c.PlaceCredit(dossier=dossier), reference, "cash")
+    assert worklists.unmatched(province.log, 10) == []
+    assert balances(province) == {"cash:VT01": 10_000, "fee:le_phi": -8_000, "overpaid": -2_000}
+    paid = province.payment(dossier)
+    assert (paid.settled, paid.cash, paid.bank) == (True, 10_000, 0)
+    settled = province.office.newest("payment.settled")
+    assert settled.data["method"] == "cash"
+    with pytest.raises(Refused, match="credit_not_waiting"):
+        does(province, c.PlaceCredit(dossier=dossier), reference, "cash")
+
+
+def test_a_note_outside_a_session_goes_back_by_two_officers(province: Province) -> None:
+    """Nobody's after all: given back like a bank's credit."""
+    reference = loose(province, 20_000)
+    for act in (RETURN, AGREE, PAY):
+        does(province, act, reference, "cash")
+    assert balances(province) == {"cash:VT01": 20_000, "paid_out": -20_000}
+
+
+def test_a_discrepancy_without_an_amount_is_still_read(province: Province) -> None:
+    """Records of machines that journalled counts alone book nothing and stop nothing."""
+    province.office.journal("kiosk.cash_discrepancy", stacked_count=2, journalled_count=1)
+    province.run()
+    assert balances(province) == {}
 
 
 MONEY = {"provider": "payos", "reference": "r", "amount_vnd": 5_000}

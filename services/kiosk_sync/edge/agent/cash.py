@@ -2,8 +2,9 @@
 """Cash: a note is credited exactly once, because the validator counts what it stacks.
 
 The credit and the validator's count are one record. After a crash the count says whether a credit
-that is delivered again was journalled. What no open session explains is a discrepancy for people,
-never a guess.
+that is delivered again was journalled. A note outside a session is journalled with its value and
+without a dossier, so that the books have it and an officer places it; what the validator counted
+and cannot name any more is a discrepancy for people, never a guess.
 
 There is no change. What a citizen puts in above the fee is owed back by the office; what is short
 of it is kept for the dossier. Both are said before the validator takes a note, and it takes none
@@ -123,8 +124,7 @@ def settle_cash(machine: Machine, reason: str = FAULT) -> int:
     A session that nobody ended was cut off by a fault; one whose notes do not add up ends so too.
     """
     machine.cash.disable()
-    take_credits(machine)
-    if not _compare(machine, machine.cash.stacked_count()):
+    if not _compare(machine, _counted(machine)):
         reason = FAULT
     intent = intent_of(machine.store, _DEVICE)
     if intent is None:
@@ -146,6 +146,15 @@ def settle_cash(machine: Machine, reason: str = FAULT) -> int:
     return total
 
 
+def _counted(machine: Machine) -> int:
+    """Take every credit and return the validator's count, with no note fallen in between."""
+    while True:
+        take_credits(machine)
+        count = machine.cash.stacked_count()
+        if machine.cash.next_credit() is None:
+            return count
+
+
 def _since_opened(machine: Machine, intent: Intent) -> tuple[int, int]:
     """Return how many notes the open session took, and their sum."""
     return cast("tuple[int, int]", machine.store.rows(
@@ -158,18 +167,18 @@ def _since_opened(machine: Machine, intent: Intent) -> tuple[int, int]:
 def _take(machine: Machine, credit: Credit, intent: Intent | None) -> None:
     if credit.stacked_count <= _journalled(machine):
         return  # delivered again: it is on disk, only the acknowledgement was lost
-    if intent is None:
-        _compare(machine, credit.stacked_count)
-        return
     _compare(machine, credit.stacked_count - 1)
+    note: dict[str, Json] = {
+        "denomination_vnd": credit.denomination_vnd,
+        "stacked_count": credit.stacked_count,
+    }
     with machine.store.transaction() as tx:
+        if intent is None:
+            tx.append("kiosk.cash_note_unplaced", note, session=machine.boot_session)
+            return
         tx.append(
             "kiosk.cash_note_credited",
-            {
-                "dossier": intent.dossier,
-                "denomination_vnd": credit.denomination_vnd,
-                "stacked_count": credit.stacked_count,
-            },
+            {"dossier": intent.dossier, **note},
             session=intent.session,
             subject=intent.dossier,
         )

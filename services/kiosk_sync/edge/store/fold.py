@@ -137,6 +137,7 @@ def _state(connection: apsw.Connection, data: JsonObject, state: str) -> None:
 _HANDLERS: Final[dict[str, Callable[[apsw.Connection, Record, JsonObject], None]]] = {
     "kiosk.dossier_deposited": _deposited,
     "kiosk.cash_note_credited": _credited,
+    "kiosk.cash_note_unplaced": _count,
     "kiosk.cash_discrepancy": _count,
     "kiosk.cash_closed": _closed,
     "kiosk.result_loaded": _loaded,

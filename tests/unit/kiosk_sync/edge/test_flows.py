@@ -10,7 +10,7 @@ from services.common.canonical import NotCanonicalError
 from services.common.errors import Malformed, Refused
 from services.common.personal import Sealed, open_sealed, unbox_key
 from services.kiosk_sync import protocol
-from services.kiosk_sync.edge.agent.cash import open_cash
+from services.kiosk_sync.edge.agent.cash import close_cash, open_cash
 from services.kiosk_sync.edge.agent.orders import apply_order
 from services.kiosk_sync.edge.agent.start import start
 from services.kiosk_sync.edge.agent.view import dossier_view
@@ -216,6 +216,67 @@ def test_a_cash_session_says_why_it_ended(tmp_path: Path) -> None:
     assert [(end["reason"], end["total_vnd"]) for end in ends] == [
         ("done", 1000), ("abandoned", 1500), ("fault", 2000),
     ]  # fmt: skip
+
+
+def loose(hands: Hands, note: int) -> None:
+    """A note that was on its way when the validator was told to stop."""
+    hands.validator.enable()
+    hands.validator.insert(note)
+    hands.validator.disable()
+
+
+@pytest.mark.parametrize("settle", ["the next start", "the next session"])
+def test_a_note_outside_a_session_is_journalled_with_its_value(tmp_path: Path, settle: str) -> None:
+    """Once, also when it is delivered again; it is nobody's, and no later session counts it."""
+    hands = machine_in(tmp_path)
+    dossier = str(hands.deposit(application())["dossier"])
+    hands.cash({"dossier": dossier, "notes": [1000]})
+    loose(hands, 20_000)
+    held = hands.validator.next_credit()
+    if settle == "the next start":
+        start(hands.machine, "test")
+    assert hands.cash({"dossier": dossier, "notes": [500]})["credited_vnd"] == 500
+    hands.mechanics.state["credits"].insert(0, [held.denomination_vnd, held.stacked_count])
+    start(hands.machine, "test")
+    found = [r for r in hands.machine.store.records() if r.type == "kiosk.cash_note_unplaced"]
+    assert [r.data for r in found] == [{"denomination_vnd": 20_000, "stacked_count": 2}]
+    assert dossier_view(hands.machine, dossier)["cash"] == {"notes": 2, "total_vnd": 1500}
+    assert "kiosk.cash_discrepancy" not in types(hands)
+    assert found[0].data in [r.data for r in upload_of(hands).records]
+    hands.machine.store.check()
+
+
+def test_notes_unknown_before_a_loose_one_stay_a_discrepancy(tmp_path: Path) -> None:
+    """What the validator forgot has no value that anybody knows; the note after it has."""
+    hands = machine_in(tmp_path)
+    loose(hands, 50_000)
+    hands.validator.lose_credits()
+    loose(hands, 20_000)
+    start(hands.machine, "test")
+    found = [(r.type, r.data) for r in hands.machine.store.records() if "cash" in r.type]
+    assert found == [
+        ("kiosk.cash_discrepancy", {"stacked_count": 1, "journalled_count": 0}),
+        ("kiosk.cash_note_unplaced", {"denomination_vnd": 20_000, "stacked_count": 2}),
+    ]
+
+
+def test_a_note_that_falls_while_the_session_is_counted_is_credited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stacked after the credits were taken and before the count was read: still this session's."""
+    hands = machine_in(tmp_path)
+    dossier = str(hands.deposit(application())["dossier"])
+    open_cash(hands.machine, dossier)
+    count, late = hands.validator.stacked_count, [2000]
+
+    def counted() -> int:
+        while late:
+            loose(hands, late.pop())
+        return count()
+
+    monkeypatch.setattr(hands.validator, "stacked_count", counted)
+    assert close_cash(hands.machine) == 2000
+    assert "kiosk.cash_discrepancy" not in types(hands)
 
 
 def test_an_order_is_taken_only_from_the_centre_and_in_order(tmp_path: Path) -> None:
