@@ -95,6 +95,8 @@ _MACHINE: Final = {
     "config.machine_revoked.v1": "Máy không còn được phép kết nối.",
     "grant.payment_confirmed.v1": "Báo cho công dân tại máy rằng đã nộp đủ.",
     "grant.payment_offered.v1": "Hiện yêu cầu thanh toán này cho công dân tại máy.",
+    "grant.payment_withdrawn.v1":
+        "Hồ sơ kết thúc khi chưa nộp đủ: máy không yêu cầu nộp tiền nữa.",
     "grant.release_issued.v1":
         "Máy được trả một kết quả cho người biết mã nhận, đến `not_after`.",
     "kiosk.bin_emptied.v1":

@@ -199,6 +199,12 @@ class GrantPaymentConfirmedV1(EventSchema):
     overpaid_vnd = v.vnd()
 
 
+class GrantPaymentWithdrawnV1(EventSchema):
+    """The dossier ended before it was paid: the machine asks for no money any more."""
+
+    dossier = v.dossier_id()
+
+
 class GrantReleaseIssuedV1(EventSchema):
     """The machine may release one result to whoever knows the code, until ``not_after``."""
 
@@ -307,6 +313,8 @@ register(
            "Hiện yêu cầu thanh toán tại máy."),
     _kiosk("grant.payment_confirmed", GrantPaymentConfirmedV1, "Tell the machine the fee is paid.",
            "Báo máy đã thanh toán."),
+    _kiosk("grant.payment_withdrawn", GrantPaymentWithdrawnV1,
+           "Tell the machine that nothing is due any more.", "Báo máy không còn phải thu."),
     _kiosk("grant.release_issued", GrantReleaseIssuedV1, "The machine may release a result.",
            "Cấp quyền trả kết quả cho máy.", code="contact"),
     _kiosk("config.machine_enrolled", ConfigMachineEnrolledV1, "A machine was enrolled.",

@@ -55,7 +55,8 @@ BINDINGS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "notify.sending": ("notification.requested",),
     "kiosk_sync.reactions": (
-        "payment.requested", "payment.duty_requested", "payment.settled", "dossier.ready",
+        "payment.requested", "payment.duty_requested", "payment.settled", "payment.closed",
+        "dossier.ready",
     ),
 }  # fmt: skip
 """Event types by queue; a queue has the name of its reactor."""

@@ -18,6 +18,7 @@ from services.common.messaging.reaction import Handler
 
 GRANT_LIFE: Final = timedelta(hours=72)
 CODE_DIGITS: Final = 6
+_ASKED: Final = frozenset({"payment.requested", "payment.duty_requested"})
 
 
 def event_handlers(log: EventLog, clock: Clock) -> Mapping[str, Handler]:
@@ -25,7 +26,7 @@ def event_handlers(log: EventLog, clock: Clock) -> Mapping[str, Handler]:
 
     def offer_payment(event: RecordedEvent) -> Sequence[Change]:
         asked = _data(event)
-        if not asked["amount_vnd"] or asked["machine"] is None or _is_settled(log, event):
+        if not asked["amount_vnd"] or asked["machine"] is None or _is_over(log, event):
             return ()
         data = {name: asked[name] for name in ("token", "amount_vnd", "qr")}
         return [_order(log, event, str(asked["machine"]), "grant.payment_offered", data)]
@@ -37,6 +38,12 @@ def event_handlers(log: EventLog, clock: Clock) -> Mapping[str, Handler]:
             return ()
         data = {name: settled[name] for name in ("method", "paid_vnd", "overpaid_vnd")}
         return [_order(log, event, machine, "grant.payment_confirmed", data)]
+
+    def withdraw_payment(event: RecordedEvent) -> Sequence[Change]:
+        machine = _machine_that_asks(log, event)
+        if machine is None:
+            return ()
+        return [_order(log, event, machine, "grant.payment_withdrawn", {})]
 
     def grant_release(event: RecordedEvent) -> Sequence[Change]:
         ready = _data(event)
@@ -53,6 +60,7 @@ def event_handlers(log: EventLog, clock: Clock) -> Mapping[str, Handler]:
         "payment.requested": offer_payment,
         "payment.duty_requested": offer_payment,
         "payment.settled": confirm_payment,
+        "payment.closed": withdraw_payment,
         "dossier.ready": grant_release,
     }
 
@@ -84,16 +92,27 @@ def _order(
     return Change(stream=stream, expected_version=log.stream_version(stream), facts=(fact,))
 
 
-def _is_settled(log: EventLog, asked: RecordedEvent) -> bool:
-    """Say whether what was asked is paid already: the confirmation may have been handled first."""
+def _is_over(log: EventLog, asked: RecordedEvent) -> bool:
+    """Say whether what was asked is paid or closed already: that may have been handled first."""
     later = log.read_stream(asked.stream, after_version=asked.version)
-    return any(event.type == "payment.settled" for event in later)
+    return any(event.type in {"payment.settled", "payment.closed"} for event in later)
+
+
+def _machine_that_asks(log: EventLog, closed: RecordedEvent) -> str | None:
+    """Return the machine that asks what was not paid before ``closed``; None for none."""
+    asking: Json = None
+    for earlier in log.read_stream(closed.stream, limit=closed.version):
+        if earlier.type in _ASKED:
+            asking = _data(earlier)["machine"] if _data(earlier)["amount_vnd"] else None
+        elif earlier.type == "payment.settled":
+            asking = None
+    return None if asking is None else str(asking)
 
 
 def _machine_of_payment(log: EventLog, event: RecordedEvent) -> str | None:
     """Return the machine whose screen shows it; None for a dossier from the counter."""
     for earlier in log.read_stream(event.stream):
-        if earlier.type in {"payment.requested", "payment.duty_requested"}:
+        if earlier.type in _ASKED:
             machine = _data(earlier)["machine"]
             return None if machine is None else str(machine)
     raise Refused(

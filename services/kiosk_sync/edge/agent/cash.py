@@ -82,8 +82,10 @@ def open_cash(machine: Machine, dossier: str) -> None:
 def due_vnd(machine: Machine, dossier: str) -> int:
     """Return what was asked last: the centre's offer or, before one came, the fee at the hand-in.
 
-    0 for a dossier that costs nothing, also while the line is cut.
+    0 for a dossier that costs nothing, also while the line is cut, and for one that ended.
     """
+    if is_withdrawn(machine, dossier):
+        return 0
     offered = machine.store.rows(
         "SELECT document FROM order_in WHERE dossier = ? AND type = 'grant.payment_offered'"
         " ORDER BY cseq DESC LIMIT 1",
@@ -94,6 +96,13 @@ def due_vnd(machine: Machine, dossier: str) -> int:
         return cast("int", order["data"]["amount_vnd"])
     found = machine.store.rows("SELECT fee_vnd FROM deposit WHERE dossier = ?", dossier)
     return cast("int", found[0][0]) if found else 0
+
+
+def is_withdrawn(machine: Machine, dossier: str) -> bool:
+    """Say whether the centre took back what it asked: the dossier ended before it was paid."""
+    return bool(machine.store.rows(
+        "SELECT 1 FROM order_in WHERE dossier = ? AND type = 'grant.payment_withdrawn'", dossier
+    ))  # fmt: skip
 
 
 def take_credits(machine: Machine) -> None:

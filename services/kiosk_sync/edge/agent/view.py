@@ -4,7 +4,7 @@
 from typing import cast
 
 from services.common.canonical import Json, parse_json
-from services.kiosk_sync.edge.agent.cash import TERMS, due_vnd
+from services.kiosk_sync.edge.agent.cash import TERMS, due_vnd, is_withdrawn
 from services.kiosk_sync.edge.agent.lease import may_take_money
 from services.kiosk_sync.edge.agent.machine import Machine, known_dossier
 from services.kiosk_sync.edge.agent.release import grant_of
@@ -22,6 +22,9 @@ def dossier_view(machine: Machine, dossier: str) -> dict[str, Json]:
     confirmed, paid = _order(machine, dossier, "grant.payment_confirmed")
     if confirmed < asked:
         paid = None  # a further fee came up since
+    withdrawn = is_withdrawn(machine, dossier)
+    if withdrawn:
+        offer = None
     notes, total = cast("tuple[int, int]", machine.store.rows(
         "SELECT count(*), coalesce(sum(denomination_vnd), 0) FROM cash_note WHERE dossier = ?",
         dossier,
@@ -41,7 +44,9 @@ def dossier_view(machine: Machine, dossier: str) -> dict[str, Json]:
         "cash_terms": TERMS if payable and may_take_money(machine) else None,
         "grant": None if grant is None or state in {RELEASED, RECALLED} else grant.cell,
         "released": state == RELEASED,
-        "screen": _screen(deposited=bool(deposited), offer=offer, paid=paid, state=state),
+        "screen": _screen(
+            deposited=bool(deposited), offer=offer, paid=paid, state=state, withdrawn=withdrawn
+        ),
     }
 
 
@@ -56,7 +61,7 @@ def _at_the_office(machine: Machine, dossier: str) -> bool:
 
 def _screen(
     *, deposited: bool, offer: dict[str, Json] | None, paid: dict[str, Json] | None,
-    state: str | None,
+    state: str | None, withdrawn: bool,
 ) -> str:  # fmt: skip
     if state == RELEASED:
         return "ĐÃ TRẢ KẾT QUẢ"
@@ -64,6 +69,8 @@ def _screen(
         return "MỜI NHẬN KẾT QUẢ TẠI BỘ PHẬN MỘT CỬA"
     if state is not None:
         return "MỜI NHẬP MÃ NHẬN KẾT QUẢ"
+    if withdrawn:
+        return "HỒ SƠ ĐÃ KẾT THÚC · KHÔNG PHẢI NỘP TIỀN"
     if paid is not None:
         return "ĐÃ NHẬN · ĐÃ THANH TOÁN"
     if offer is not None:

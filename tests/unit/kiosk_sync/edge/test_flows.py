@@ -163,6 +163,20 @@ def test_a_further_fee_is_asked_and_taken_after_the_first(tmp_path: Path) -> Non
         hands.cash({"dossier": dossier, "notes": [2000]})
 
 
+def test_nothing_is_asked_for_a_dossier_that_ended(tmp_path: Path) -> None:
+    """Refused or withdrawn before it was paid: no code, no sum on the screen, no note taken."""
+    hands = machine_in(tmp_path)
+    dossier = str(hands.deposit(application())["dossier"])
+    offer = {"dossier": dossier, "token": "ABCD2345", "amount_vnd": 4000, "qr": "0002"}
+    apply_order(hands.machine, order(1, "grant.payment_offered", offer))
+    apply_order(hands.machine, order(2, "grant.payment_withdrawn", {"dossier": dossier}))
+    view = dossier_view(hands.machine, dossier)
+    assert (view["screen"], view["offer"]) == ("HỒ SƠ ĐÃ KẾT THÚC · KHÔNG PHẢI NỘP TIỀN", None)
+    assert view["cash_terms"] is None
+    with pytest.raises(Refused, match="nothing_due"):
+        hands.cash({"dossier": dossier, "notes": [2000]})
+
+
 def test_what_becomes_of_money_is_said_before_the_first_note(tmp_path: Path) -> None:
     """No change is given and what is short is kept: on the screen until the fee is paid."""
     hands = machine_in(tmp_path)
