@@ -200,7 +200,7 @@ def test_counters_of_an_operations_centre(
     )  # fmt: skip
     [day] = json.loads(shown.stdout)["days"].values()
     assert day == {
-        "accepted": 1, "bank_vnd": 8000, "cash_vnd": 10_000, "completed": 2,
+        "accepted": 1, "bank_vnd": 8000, "cash_vnd": 20_000, "completed": 2,
         "handed_in_at_machines": 2, "handed_in_elsewhere": 1, "late_with_apology": 1,
         "refunded_vnd": 10_000, "refused": 1, "returned": 2, "whereabouts_unknown": 1,
     }  # fmt: skip
@@ -222,7 +222,7 @@ def test_feed_of_a_security_team(database: Database, broker: Broker, tmp_path: P
             wait_until(lambda: "kept" in (tmp_path / "out").read_text(), what="lines are kept")
         second = LogServer(first.port)
         with running(*program, folder=tmp_path, **given):
-            wait_until(lambda: len(second.lines()) == 12, what="every line")
+            wait_until(lambda: len(second.lines()) == 13, what="every line")
         second.close()
     lines = second.lines()
     assert all(re.match(r"<109>1 \S+ motcua247 events - - - CEF:0\|", line) for line in lines)
