@@ -10,7 +10,6 @@ run, the same number the same plan.
 import json
 import os
 import random
-import shutil
 import sys
 import threading
 import time
@@ -30,9 +29,10 @@ from infra.chaosing.tomorrow import certificate_key, tomorrows_feed
 from infra.chaosing.verdict import Account, account, recoveries, summary
 from infra.crash import Crowd, Notes
 from infra.hands import Citizen
-from infra.local import prepare, settings, stack
+from infra.local import prepare, stack
+from infra.local.fresh import fresh_stack
 from infra.local.keeper import kept
-from infra.local.servers import Servers, data_folder
+from infra.local.servers import Servers
 from infra.local.settings import LOG_ID, Stack
 from infra.local.system import end_on_sigterm, wait_until
 from infra.people import citizens
@@ -63,13 +63,8 @@ def _main() -> int:
     end_on_sigterm()
     seed = int(os.environ.get("SEED", "1"))
     servers = Servers({}, "chaos")
-    with servers as addresses:
-        folder = data_folder("stack")
-        try:
-            return _prepared(servers, settings.make_stack(folder, addresses), seed)
-        finally:
-            if not os.environ.get("MOTCUA_KEEP"):
-                shutil.rmtree(folder, ignore_errors=True)
+    with fresh_stack(servers) as local:
+        return _prepared(servers, local, seed)
 
 
 def _prepared(servers: Servers, local: Stack, seed: int) -> int:

@@ -9,7 +9,6 @@ another run, the same number the same plan.
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,9 +23,10 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from infra.hands import Citizen, GaveUpError, Hands
-from infra.local import prepare, settings, stack
+from infra.local import prepare, stack
+from infra.local.fresh import fresh_stack
 from infra.local.keeper import kept
-from infra.local.servers import Servers, data_folder
+from infra.local.servers import Servers
 from infra.local.settings import LOG_ID, MACHINE, Stack
 from infra.local.system import end_on_sigterm, wait_until
 from infra.people import DOSSIERS, citizens, notes_for
@@ -258,12 +258,8 @@ def _main() -> int:
     end_on_sigterm()
     seed = int(os.environ.get("SEED", "1"))
     servers = Servers({}, "crash")
-    with servers as addresses:
-        folder = data_folder("stack")
-        try:
-            return _run(servers, settings.make_stack(folder, addresses), seed)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    with fresh_stack(servers) as local:
+        return _run(servers, local, seed)
 
 
 def _run(servers: Servers, local: Stack, seed: int) -> int:

@@ -7,7 +7,6 @@ visit ended as its story tells and the log agrees with the outside world's own b
 """
 
 import os
-import shutil
 import sys
 import time
 from functools import partial
@@ -20,9 +19,10 @@ from infra.day.crowd import Clock, Crowd
 from infra.day.listener import Listener
 from infra.day.trouble import NEW_AT_CT, Watch, troubles
 from infra.hands import GaveUpError
-from infra.local import prepare, settings, stack
+from infra.local import prepare, stack
+from infra.local.fresh import fresh_stack
 from infra.local.keeper import kept
-from infra.local.servers import Servers, data_folder
+from infra.local.servers import Servers
 from infra.local.settings import MACHINES, Stack
 from infra.local.system import MissingError, end_on_sigterm
 
@@ -40,13 +40,8 @@ def _main() -> int:
     console.rule("Một Cửa 24/7 · a day at two machines")
     servers = Servers(os.environ, "demo")
     try:
-        with servers as addresses:
-            folder = data_folder("stack")
-            try:
-                return _run(console, servers, settings.make_stack(folder, addresses), began)
-            finally:
-                if not os.environ.get("MOTCUA_KEEP"):
-                    shutil.rmtree(folder, ignore_errors=True)
+        with fresh_stack(servers) as local:
+            return _run(console, servers, local, began)
     except (MissingError, TimeoutError, GaveUpError) as error:
         console.print(f"[red]{error}[/red]", highlight=False)
         return 1

@@ -7,7 +7,6 @@ Needs Debian's chromium (``make browser``).
 
 import os
 import random
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,8 +18,9 @@ from playwright.sync_api import Page, sync_playwright
 
 from infra.hands import Hands
 from infra.local import browser, prepare, settings, stack
+from infra.local.fresh import fresh_stack
 from infra.local.keeper import kept
-from infra.local.servers import Servers, data_folder
+from infra.local.servers import Servers
 from infra.local.settings import LOG_ID, Stack
 from infra.local.system import MissingError, end_on_sigterm
 from infra.people import citizens, notes_for
@@ -46,8 +46,7 @@ def main() -> int:
 def _main() -> int:
     end_on_sigterm()
     try:
-        with Servers(os.environ, "pictures") as addresses:
-            local = settings.make_stack(data_folder("stack"), addresses)
+        with fresh_stack(Servers(os.environ, "pictures")) as local:
             try:
                 prepare.everything(local)
                 stack.supervise(local)
@@ -56,7 +55,6 @@ def _main() -> int:
                 return _take(local)
             finally:
                 stack.stop(local)
-                shutil.rmtree(local.folder, ignore_errors=True)
     except (MissingError, TimeoutError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -2,7 +2,6 @@
 """Services need nobody but the log: a dossier goes its way with one of the four running at a time."""
 
 import random
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ import psycopg
 import pytest
 
 from infra.hands import Hands
-from infra.local import prepare, settings, stack
-from infra.local.servers import Servers, data_folder
+from infra.local import prepare, stack
+from infra.local.fresh import fresh_stack
+from infra.local.servers import Servers
 from infra.local.settings import LOG_ID, Stack
 from infra.people import citizens
 from services.common.clock import SystemClock
@@ -86,8 +86,7 @@ class Place:
 @contextmanager
 def installation() -> Iterator[Place]:
     """Servers and processes of their own."""
-    with Servers({}, "alone") as addresses:
-        local = settings.make_stack(data_folder("stack"), addresses)
+    with fresh_stack(Servers({}, "alone")) as local:
         prepare.everything(local)
         stack.supervise(local)
         stack.supervisor(local)
@@ -98,7 +97,6 @@ def installation() -> Iterator[Place]:
         finally:
             log.close()
             stack.stop(local)
-            shutil.rmtree(local.folder)
 
 
 @pytest.mark.long

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's Chromium, driven by Playwright, and what is asked of every page in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from infra.local.browser import FLAGS, program
+from infra.local.system import free_port
 
 TIMEOUT_MS = 20_000
 WIDE = {"width": 1280, "height": 900}
+NARROW = {"width": 320, "height": 640}
 DIFFERENT = (
     "color-contrast", "button-name", "document-title", "html-has-lang", "html-lang-valid", "label",
     "link-name", "scrollable-region-focusable",
@@ -38,6 +40,40 @@ def chromium(folder: Path, **options: Any) -> Iterator[BrowserContext]:
             yield context
         finally:
             context.close()
+
+
+@contextmanager
+def logged_in(folder: Path, home: str, person: str, **options: Any) -> Iterator[BrowserContext]:
+    """Run a browser in which ``person`` logged in to the pages under ``home``."""
+    with chromium(folder / f"profile-{free_port()}", **options) as context:
+        page = context.pages[0]
+        page.goto(f"{home}/login")
+        page.get_by_role("link", name="Đăng nhập").click()
+        page.get_by_role("button", name=person).click()
+        page.wait_for_url(home, wait_until="load")
+        yield context
+
+
+def unusable(page: Page, home: str, ways: Sequence[str]) -> list[str]:
+    """Return what somebody could not use on the pages ``ways``, a complaint a line.
+
+    By axe, by the browser and by width: in Vietnamese by day, in English by night and 320 px wide.
+    """
+    heard, found = complaints(page), list[str]()
+    for language, scheme, size, rules in (
+        ("vi", "light", WIDE, ()), ("en", "dark", NARROW, DIFFERENT),
+    ):  # fmt: skip
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        page.goto(f"{home}?lang={language}")
+        for way in ways:
+            page.goto(way)
+            assert page.locator("html").get_attribute("lang") == language
+            found += [f"{way} {language} {one}" for one in inaccessible(page, *rules)]
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            found += [f"{way} is {wide} px wide"] if wide > size["width"] else []
+    # The browser itself notes the answers 404 and 422, which are ours.
+    return found + [one for one in heard if "status of 4" not in one]
 
 
 def complaints(page: Page) -> list[str]:

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
 
 from infra.local.system import answers, free_port
 from services.common.web.people import LoginConfig
 from services.common.web.words import LANGUAGES, read_words
+from tests.support.database import LOG_ID
 from tests.support.waiting import wait_until
 
 CLIENT, CLIENT_SECRET = "motcua247", "client-secret-of-the-tests"
@@ -77,6 +78,16 @@ def login_of(public_url: str, issuer: str, *, roles_claim: str = "roles") -> Log
         issuer=issuer, client_id=CLIENT, client_secret=CLIENT_SECRET, roles_claim=roles_claim,
         public_url=public_url, session_key=SESSION_KEY, session_s=3600,
     )  # fmt: skip
+
+
+def settings_of(public_url: str, database_url: str, issuer: str) -> dict[str, str]:
+    """Return the environment of a process with pages under ``public_url``, whoever serves them."""
+    return {
+        "MOTCUA_LOG_ID": str(LOG_ID), "MOTCUA_DATABASE_URL": database_url,
+        "MOTCUA_HTTP_PORT": str(urlsplit(public_url).port), "MOTCUA_PUBLIC_URL": public_url,
+        "MOTCUA_OIDC_ISSUER": issuer, "MOTCUA_OIDC_CLIENT_ID": CLIENT,
+        "MOTCUA_OIDC_CLIENT_SECRET": CLIENT_SECRET, "MOTCUA_SESSION_KEY": SESSION_KEY.hex(),
+    }  # fmt: skip
 
 
 def check_words(package: str, folder: Path, *families: str) -> None:

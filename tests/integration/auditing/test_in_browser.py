@@ -11,20 +11,10 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from infra.local.system import free_port
 from tests.support.audited import CODE, ROLE, TRUSTED, Audited, fill
-from tests.support.browsing import (
-    DIFFERENT,
-    WIDE,
-    chromium,
-    complaints,
-    enter,
-    inaccessible,
-    tab_to,
-)
-from tests.support.database import LOG_ID, fresh_database
-from tests.support.pages import CLIENT, CLIENT_SECRET, SESSION_KEY, provider_for
+from tests.support.browsing import chromium, enter, logged_in, tab_to, unusable
+from tests.support.database import fresh_database
+from tests.support.pages import provider_for, settings_of
 from tests.support.processes import Process
-
-NARROW = {"width": 320, "height": 640}
 
 
 class Site:
@@ -50,13 +40,7 @@ class Site:
     @contextmanager
     def browser(self, **options: object) -> Iterator[BrowserContext]:
         """Run a browser in which an auditor is logged in."""
-        profile = self.folder / f"profile-{free_port()}"
-        with chromium(profile, **options) as context:
-            page = context.pages[0]
-            page.goto(f"{self.url}/audit/login")
-            page.get_by_role("link", name="Đăng nhập").click()
-            page.get_by_role("button", name="Lê Thị Kiểm").click()
-            page.wait_for_url(f"{self.url}/audit", wait_until="load")
+        with logged_in(self.folder, f"{self.url}/audit", "Lê Thị Kiểm", **options) as context:
             yield context
 
 
@@ -70,10 +54,7 @@ def site(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         keys = folder / "trusted_keys"
         keys.write_text("\n".join(map(str, TRUSTED)), encoding="utf-8")
         environ = {
-            "MOTCUA_LOG_ID": str(LOG_ID), "MOTCUA_DATABASE_URL": database.url_for(ROLE),
-            "MOTCUA_HTTP_PORT": str(port), "MOTCUA_PUBLIC_URL": url,
-            "MOTCUA_OIDC_ISSUER": provider.issuer, "MOTCUA_OIDC_CLIENT_ID": CLIENT,
-            "MOTCUA_OIDC_CLIENT_SECRET": CLIENT_SECRET, "MOTCUA_SESSION_KEY": SESSION_KEY.hex(),
+            **settings_of(url, database.url_for(ROLE), provider.issuer),
             "MOTCUA_TRUSTED_KEYS_FILE": str(keys),
         }  # fmt: skip
         process = Process("services.auditing", environ, folder / "audit-web.log")
@@ -88,23 +69,7 @@ def site(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_everybody_can_use_every_page(site: Site) -> None:
     """Axe finds nothing, nor the browser: Vietnamese by day, English by night and 320 px wide."""
     with site.browser() as context:
-        page = context.pages[0]
-        heard, found = complaints(page), list[str]()
-        for language, scheme, size, rules in (
-            ("vi", "light", WIDE, ()), ("en", "dark", NARROW, DIFFERENT),
-        ):  # fmt: skip
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            page.set_viewport_size(size)  # type: ignore[arg-type]
-            page.goto(f"{site.url}/audit?lang={language}")
-            for way in site.pages():
-                page.goto(way)
-                assert page.locator("html").get_attribute("lang") == language
-                found += [f"{way} {language} {one}" for one in inaccessible(page, *rules)]
-                wide = page.evaluate("document.documentElement.scrollWidth")
-                found += [f"{way} is {wide} px wide"] if wide > size["width"] else []
-    assert found == []
-    # The browser itself notes the answers 404 and 422, which are ours.
-    assert [one for one in heard if "status of 4" not in one] == []
+        assert unusable(context.pages[0], f"{site.url}/audit", site.pages()) == []
 
 
 def test_a_whole_journey_by_keyboard(site: Site) -> None:

@@ -10,22 +10,12 @@ from playwright.sync_api import BrowserContext, expect
 
 from infra.local.system import free_port
 from tests.support.broker import fresh_broker
-from tests.support.browsing import (
-    DIFFERENT,
-    WIDE,
-    chromium,
-    complaints,
-    enter,
-    inaccessible,
-    tab_to,
-)
+from tests.support.browsing import enter, logged_in, tab_to, unusable
 from tests.support.consoled import ROLE, Consoled, consoled
-from tests.support.database import LOG_ID, fresh_database
+from tests.support.database import fresh_database
 from tests.support.offices import SERVICE_KEY
-from tests.support.pages import CLIENT, CLIENT_SECRET, SESSION_KEY, provider_for
+from tests.support.pages import provider_for, settings_of
 from tests.support.processes import Process
-
-NARROW = {"width": 320, "height": 640}
 
 
 class Site:
@@ -48,12 +38,7 @@ class Site:
     @contextmanager
     def browser(self) -> Iterator[BrowserContext]:
         """Run a browser in which an operator is logged in."""
-        with chromium(self.folder / f"profile-{free_port()}") as context:
-            page = context.pages[0]
-            page.goto(f"{self.home}/login")
-            page.get_by_role("link", name="Đăng nhập").click()
-            page.get_by_role("button", name="Trần Văn Hành").click()
-            page.wait_for_url(self.home, wait_until="load")
+        with logged_in(self.folder, self.home, "Trần Văn Hành") as context:
             yield context
 
 
@@ -71,10 +56,7 @@ def site(
         provider_for(url, folder, "subscribers") as provider,
     ):
         environ = {
-            "MOTCUA_LOG_ID": str(LOG_ID), "MOTCUA_DATABASE_URL": database.url_for(ROLE),
-            "MOTCUA_HTTP_PORT": str(port), "MOTCUA_PUBLIC_URL": url,
-            "MOTCUA_OIDC_ISSUER": provider.issuer, "MOTCUA_OIDC_CLIENT_ID": CLIENT,
-            "MOTCUA_OIDC_CLIENT_SECRET": CLIENT_SECRET, "MOTCUA_SESSION_KEY": SESSION_KEY.hex(),
+            **settings_of(url, database.url_for(ROLE), provider.issuer),
             "MOTCUA_SERVICE_KEY": SERVICE_KEY.hex(), "MOTCUA_AMQP_URL": place.looker_url,
         }  # fmt: skip
         process = Process("services.notify", environ, folder / "notify-web.log", ("web",))
@@ -89,23 +71,7 @@ def site(
 def test_everybody_can_use_every_page(site: Site) -> None:
     """Axe finds nothing, nor the browser: Vietnamese by day, English by night and 320 px wide."""
     with site.browser() as context:
-        page = context.pages[0]
-        heard, found = complaints(page), list[str]()
-        for language, scheme, size, rules in (
-            ("vi", "light", WIDE, ()), ("en", "dark", NARROW, DIFFERENT),
-        ):  # fmt: skip
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            page.set_viewport_size(size)  # type: ignore[arg-type]
-            page.goto(f"{site.home}?lang={language}")
-            for way in site.pages():
-                page.goto(way)
-                assert page.locator("html").get_attribute("lang") == language
-                found += [f"{way} {language} {one}" for one in inaccessible(page, *rules)]
-                wide = page.evaluate("document.documentElement.scrollWidth")
-                found += [f"{way} is {wide} px wide"] if wide > size["width"] else []
-    assert found == []
-    # The browser itself notes the answers 404 and 422, which are ours.
-    assert [one for one in heard if "status of 4" not in one] == []
+        assert unusable(context.pages[0], site.home, site.pages()) == []
 
 
 def test_an_order_by_keyboard(site: Site) -> None:
